@@ -1,0 +1,3 @@
+"""Tonnage: real-time recommenders on Kubernetes, from interactions to measured load."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Three validated tables from wherever interactions come: Online Retail, files of yours, a simulator."""

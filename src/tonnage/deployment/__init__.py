@@ -1,0 +1,1 @@
+"""Clusters: access, Helm, and the embedded Kubernetes."""

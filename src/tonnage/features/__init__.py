@@ -1,0 +1,1 @@
+"""Each feature defined once, used by training and by serving."""

@@ -1,0 +1,1 @@
+"""From tables and feature rows to models with measured gains over baselines."""
