@@ -16,7 +16,7 @@ def build() -> typer.Typer:
     """Put the verbs together."""
     app = typer.Typer(
         name="tonnage",
-        help="Real-time recommenders on Kubernetes: train a release, package it, deploy it, measure what it carries.",
+        help="Real-time recommenders on Kubernetes: train a release, package it, deploy it, measure it.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},

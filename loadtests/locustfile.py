@@ -1,0 +1,64 @@
+"""People in front of a recommender: returning, new and cold users who ask for slates.
+
+    locust -f loadtests/locustfile.py --host http://127.0.0.1:PORT
+
+Each simulated person asks once a second, so `--users` is the rate in requests/s. User ids come from the project's data
+(`build/data/interactions.parquet`); without it every user is new.
+"""
+
+import random
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from locust import FastHttpUser, constant_throughput, events, task
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+
+KNOWN: list[str] = []
+SEEDS = random.Random(20111109)
+
+
+@events.init_command_line_parser.add_listener
+def options(parser: LocustArgumentParser) -> None:
+    """Options of our own, beside Locust's."""
+    parser.add_argument("--project", default=".", help="directory of the project whose users ask")
+    parser.add_argument("--slate", type=int, default=10, help="length of the slate asked for")
+
+
+@events.test_start.add_listener
+def know_the_users(environment: Environment, **_: object) -> None:
+    """Read the ids of real users once."""
+    file = Path(environment.parsed_options.project) / "build" / "data" / "interactions.parquet"
+    if file.exists():
+        KNOWN.extend(pc.unique(pq.read_table(file, columns=["user_id"])["user_id"]).to_pylist())
+
+
+class Person(FastHttpUser):
+    """Nine in ten are known; one in twenty is new to the shop; one in twenty says nothing of herself."""
+
+    wait_time = constant_throughput(1)
+
+    def on_start(self) -> None:
+        """Give each person a random stream of her own, the same in every run."""
+        self.random = random.Random(SEEDS.random())
+
+    @task
+    def ask(self) -> None:
+        """Ask for a slate; anything but a 200 with a full slate is a failure."""
+        body: dict[str, object] = {"k": self.environment.parsed_options.slate}
+        kind = self.random.random()
+        if kind < 0.9 and KNOWN:
+            body["user_id"] = self.random.choice(KNOWN)
+        elif kind < 0.95:
+            body["user_id"] = f"new-{self.random.randrange(10**6)}"
+        headers = {"x-user-id": str(body["user_id"])} if "user_id" in body else {}
+        with self.client.post(
+            "/v1/recommendations", json=body, headers=headers, catch_response=True, name="recommendations"
+        ) as answer:
+            if answer.status_code != 200:
+                answer.failure(f"status {answer.status_code}")
+            elif len(answer.json()["items"]) != body["k"]:
+                answer.failure("a short slate")
+            elif answer.json().get("fallback"):
+                answer.failure(f"fallback {answer.json()['fallback']}")
