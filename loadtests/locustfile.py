@@ -2,8 +2,8 @@
 
     locust -f loadtests/locustfile.py --host http://127.0.0.1:PORT
 
-Each simulated person asks once a second, so `--users` is the rate in requests/s. User ids come from the project's data
-(`build/data/interactions.parquet`); without it every user is new.
+Each simulated person asks once a second, so `--users` is the rate in requests/s. User ids come from the
+project's data (`build/data/interactions.parquet`); without it every user is new.
 """
 
 import random

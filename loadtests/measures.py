@@ -47,7 +47,8 @@ def at_least(name: str, limit: float, figure: float, unit: str = "") -> Measure:
 def machine() -> str:
     """The size of this machine, in one line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    system = f"Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {system}"
 
 
 def report(what: str, measures: list[Measure]) -> None:
