@@ -23,6 +23,7 @@ class ClusterAccess:
         prometheus_url: where Prometheus answers from this machine.
         helm_unittest: command or path of helm-unittest, where it is installed.
         node_ip: address of the node as pods and this machine see it (embedded cluster only).
+        chart_values: Helm values that fit the chart to this cluster: its Gateway, an image it has for Redis.
     """
 
     kubectl: str = "kubectl"
@@ -33,6 +34,7 @@ class ClusterAccess:
     prometheus_url: str | None = None
     helm_unittest: str | None = None
     node_ip: str | None = None
+    chart_values: Path | None = None
 
     def kubectl_command(self, *arguments: str) -> list[str]:
         """The argument list that runs kubectl against this cluster."""
