@@ -1,0 +1,172 @@
+"""A release is one unit with one id, and no byte of it can change unseen."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.factories.release import release, trained
+
+from tonnage.errors import IntegrityError, NotFoundError, RequirementError
+from tonnage.releases.manifest import Manifest
+from tonnage.releases.release import Release, open_release
+from tonnage.releases.writing import write_release
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Release:
+    return release(tmp_path / "releases")
+
+
+def test_the_same_training_result_has_the_same_id_and_the_same_bytes(tmp_path: Path):
+    """Otherwise every run of the pipeline would roll every pod."""
+    first, second = release(tmp_path / "a"), release(tmp_path / "b")
+    assert first.id == second.id
+    assert (first.directory / "release.json").read_bytes() == (second.directory / "release.json").read_bytes()
+
+
+def test_any_other_content_has_another_id(tmp_path: Path):
+    result = trained()
+    others = [
+        result,
+        replace(result, alpha=41.0),
+        replace(result, item_vectors=result.item_vectors + 1),
+        replace(result, ranker=result.ranker + b" "),
+        replace(result, vocabularies={"country": ["France"]}),
+        replace(result, replay=False),
+    ]
+    assert len({write_release(each, tmp_path).id for each in others}) == len(others)
+
+
+def test_the_id_names_the_day_of_the_data(small: Release):
+    assert small.id.startswith("r-20111209-")
+    assert small.id.endswith(small.manifest.digest[:8])
+
+
+def test_what_was_trained_comes_back(small: Release):
+    result = trained()
+    for name in ("item_vectors", "gram", "neighbour_rows", "neighbour_weights"):
+        np.testing.assert_array_equal(getattr(small, name), getattr(result, name))
+    assert small.items.equals(result.items)
+    assert small.ranker_path.read_bytes() == result.ranker
+    assert small.row_of["10003"] == 3
+    assert small.item_features.shape == (60, 3)
+    assert small.item_features.dtype == np.float32
+
+
+def test_arrays_are_mapped_not_copied(small: Release):
+    """A pod's memory plan counts the vectors once, in the page cache."""
+    assert isinstance(small.item_vectors, np.memmap)
+    assert not small.item_vectors.flags.writeable
+
+
+def test_writing_again_leaves_the_files_that_pods_have_mapped(small: Release):
+    inode = (small.directory / "items.arrow").stat().st_ino
+    write_release(trained(), small.directory.parent)
+    assert (small.directory / "items.arrow").stat().st_ino == inode
+
+
+def test_writing_again_repairs_a_damaged_copy(small: Release):
+    (small.directory / "ranker.ubj").unlink()
+    assert write_release(trained(), small.directory.parent).id == small.id
+
+
+def _every_file(release: Release) -> list[str]:
+    return [*release.manifest.files, "release.json"]
+
+
+@pytest.mark.parametrize("position", ["first", "middle", "last"])
+def test_one_flipped_bit_anywhere_is_found(small: Release, position: str):
+    for name in _every_file(small):
+        path = small.directory / name
+        whole = path.read_bytes()
+        at = {"first": 0, "middle": len(whole) // 2, "last": len(whole) - 2}[position]
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises((IntegrityError, RequirementError), match=name):
+            open_release(small.directory)
+        path.write_bytes(whole)
+    open_release(small.directory)
+
+
+def test_the_message_says_which_digest_was_expected_and_which_was_found(small: Release):
+    path = small.directory / "retrieval/item_vectors.npy"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"?")
+    with pytest.raises(IntegrityError) as caught:
+        open_release(small.directory)
+    promised = small.manifest.files["retrieval/item_vectors.npy"].sha256
+    assert promised in str(caught.value.context["expected"])
+    assert promised not in str(caught.value.context["actual"])
+
+
+def test_a_truncated_file_is_found_without_reading_it(small: Release):
+    path = small.directory / "ranker.ubj"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(IntegrityError, match=r"ranker\.ubj"):
+        open_release(small.directory, verify=False)
+
+
+def test_a_missing_file_is_named(small: Release):
+    (small.directory / "retrieval/gram.npy").unlink()
+    with pytest.raises(IntegrityError, match=r"retrieval/gram\.npy is missing"):
+        open_release(small.directory)
+
+
+@pytest.mark.parametrize("name", ["sitecustomize.py", "retrieval/more.npy"])
+def test_a_file_that_does_not_belong_is_named(small: Release, name: str):
+    (small.directory / name).write_text("print('hello')")
+    with pytest.raises(IntegrityError, match="does not belong"):
+        open_release(small.directory)
+
+
+def test_a_changed_metric_in_the_manifest_is_found(small: Release):
+    """The numbers that decide a promotion are under the same digest as the vectors."""
+    path = small.directory / "release.json"
+    path.write_text(path.read_text().replace('"ndcg@10": 0.4', '"ndcg@10": 0.9'))
+    with pytest.raises(IntegrityError, match="changed after it was written"):
+        open_release(small.directory)
+
+
+def test_a_manifest_from_the_future_asks_for_the_future(small: Release):
+    path = small.directory / "release.json"
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+    with pytest.raises(RequirementError, match="schema version 2"):
+        open_release(small.directory)
+
+
+def test_an_array_of_objects_is_refused_even_with_the_right_digest(small: Release):
+    """Loading one would run whatever code was pickled into it."""
+    result = replace(trained(), items=trained().items)
+    written = write_release(result, small.directory.parent)
+    np.save(written.directory / "retrieval/gram.npy", np.array([{}], dtype=object), allow_pickle=True)
+    _sign_again(written)
+    with pytest.raises(IntegrityError, match="cannot be read"):
+        open_release(written.directory)
+
+
+def _sign_again(written: Release) -> None:
+    """What somebody would do who can write the directory and knows the format."""
+    from tonnage.releases.writing import _digests
+
+    (written.directory / "release.json").unlink()
+    content = dict(written.manifest) | {"files": _digests(written.directory)}
+    for derived in ("schema_version", "id", "digest"):
+        content.pop(derived)
+    (written.directory / "release.json").write_text(Manifest.of(**content).as_json())
+
+
+def test_parts_that_do_not_fit_each_other_are_never_written(tmp_path: Path):
+    result = trained()
+    with pytest.raises(IntegrityError, match=r"item_vectors\.npy does not fit"):
+        write_release(replace(result, item_vectors=result.item_vectors[:-1]), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_without_a_release_says_so(tmp_path: Path):
+    with pytest.raises(NotFoundError, match=r"no release\.json"):
+        open_release(tmp_path)
+
+
+def test_numbers_that_json_cannot_say_become_null(tmp_path: Path):
+    """An interval over no users is NaN; strict JSON parsers would refuse the whole manifest."""
+    assert release(tmp_path, ndcg=float("nan")).manifest.evaluation.results["rows"][0]["ndcg@10"] is None
