@@ -1,0 +1,112 @@
+{{/* What Pod Security "restricted" asks of a pod: call with the numeric user. */}}
+{{- define "recommender.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+fsGroup: {{ . }}
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "recommender.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* Where pods may run, the same for all. */}}
+{{- define "recommender.placement" -}}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Where the recommender finds the online store. A password stays in its Secret. */}}
+{{- define "recommender.onlineStore" -}}
+{{- $own := .Values.onlineStore -}}
+{{- if .Values.redis.enabled -}}
+{{- $host := include "recommender.name" (dict "root" . "suffix" "redis") -}}
+{{- if .Values.redis.auth.existingSecret -}}
+- name: REDIS_PASSWORD
+  valueFrom:
+    secretKeyRef: {name: {{ .Values.redis.auth.existingSecret }}, key: {{ .Values.redis.auth.key }}}
+- name: TONNAGE_ONLINE_STORE
+  value: redis://:$(REDIS_PASSWORD)@{{ $host }}:6379/0
+{{- else -}}
+- name: TONNAGE_ONLINE_STORE
+  value: redis://{{ $host }}:6379/0
+{{- end -}}
+{{- else if $own.existingSecret.name -}}
+- name: TONNAGE_ONLINE_STORE
+  valueFrom:
+    secretKeyRef: {name: {{ $own.existingSecret.name }}, key: {{ $own.existingSecret.key }}}
+{{- else -}}
+- name: TONNAGE_ONLINE_STORE
+  value: {{ required "redis.enabled is false: set onlineStore.url or onlineStore.existingSecret.name" $own.url | quote }}
+{{- end -}}
+{{- end -}}
+
+{{/*
+The environment of a set. What belongs to a release stands in the pod template and nowhere else, so that
+`kubectl rollout undo` brings all of it back; what does not is in the ConfigMap. Call with a set.
+*/}}
+{{- define "recommender.environment" -}}
+- name: TONNAGE_TRACK
+  value: {{ .track }}
+{{- if eq .bento "recommender" }}
+- name: TONNAGE_RETRIEVER_URL
+  value: http://{{ include "recommender.releaseServiceName" (dict "root" .root "track" .track "bento" "retriever" "release" .of.release) }}
+- name: TONNAGE_RANKER_URL
+  value: http://{{ include "recommender.releaseServiceName" (dict "root" .root "track" .track "bento" "ranker" "release" .of.release) }}
+{{ include "recommender.onlineStore" .root }}
+{{- end }}
+{{- range $name, $value := (index .root.Values .bento).env }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Liveness and readiness paths: call with the bento's name. */}}
+{{- define "recommender.livePath" -}}
+{{- ternary "/livez" "/v2/health/live" (eq . "recommender") -}}
+{{- end -}}
+{{- define "recommender.readyPath" -}}
+{{- ternary "/readyz" "/v2/health/ready" (eq . "recommender") -}}
+{{- end -}}
+
+{{/*
+How a pod leaves. Proxies need a moment to hear of it, so it goes on serving for drainSeconds. A retriever or
+ranker first stays for as long as a recommender of its own release is there (its headless Service resolves), for
+holdSeconds at most: with no ready pod left, a Service sends its traffic to the leaving ones that still serve.
+*/}}
+{{- define "recommender.leave" -}}
+{{- $rollout := .root.Values.rollout -}}
+{{- if eq .bento "recommender" -}}
+sleep: {seconds: {{ $rollout.drainSeconds }}}
+{{- else -}}
+{{- $callers := include "recommender.releaseServiceName" (dict "root" .root "track" .track "bento" "recommender" "release" .of.release) -}}
+exec:
+  command:
+    - sh
+    - -c
+    - >-
+      end=$(( $(date +%s) + {{ $rollout.holdSeconds }} ));
+      while [ "$(date +%s)" -lt "$end" ] && getent hosts {{ $callers }} >/dev/null; do sleep 1; done;
+      sleep {{ $rollout.drainSeconds }}
+{{- end -}}
+{{- end -}}
+
+{{/* Seconds between "told to leave" and being killed: call with a set. */}}
+{{- define "recommender.grace" -}}
+{{- $rollout := .root.Values.rollout -}}
+{{- $hold := ternary 0 $rollout.holdSeconds (eq .bento "recommender") -}}
+{{- add $hold $rollout.drainSeconds .root.Values.requestTimeoutSeconds 5 -}}
+{{- end -}}
