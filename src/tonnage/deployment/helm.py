@@ -1,0 +1,162 @@
+"""Install, upgrade and uninstall the chart, as a person with Helm would."""
+
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tonnage.deployment.access import ClusterAccess
+from tonnage.deployment.diagnosis import explain
+from tonnage.errors import ClusterError, RequirementError
+from tonnage.telemetry import Progress
+
+LOOK_EVERY_S = 5.0
+
+RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
+
+
+def make_namespace(access: ClusterAccess, name: str) -> None:
+    """Make a namespace that enforces Pod Security `restricted`; one that is there stays as it is.
+
+    Raises:
+        ClusterError: the cluster refused.
+    """
+    if access.run_kubectl("get", "namespace", name, "--ignore-not-found", "--output", "name"):
+        return
+    labels = "".join(f"    {key}: {value}\n" for key, value in RESTRICTED.items())
+    manifest = f"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {name}\n  labels:\n{labels}"
+    access.run_kubectl("apply", "--filename", "-", stdin=manifest)
+
+
+def upgrade_arguments(
+    version: str,
+    *,
+    name: str,
+    namespace: str,
+    chart: Path,
+    values: Sequence[Path],
+    settings: Mapping[str, str],
+    timeout_s: float,
+) -> list[str]:
+    """What to tell Helm. Pure.
+
+    Args:
+        version: Helm's own, such as `v4.3.1`.
+        name: the Helm release.
+        namespace: where.
+        chart: the chart's directory.
+        values: files, each over those before.
+        settings: single values over the files, by dotted key, as text.
+        timeout_s: how long it may wait.
+    """
+    arguments = ["upgrade", "--install", name, str(chart), "--namespace", namespace]
+    for file in values:
+        arguments += ["--values", str(file)]
+    for key, value in settings.items():
+        arguments += ["--set-literal", f"{key}={value}"]
+    arguments += ["--wait", "--timeout", f"{timeout_s:.0f}s"]
+    if not version.startswith("v3."):
+        # `kubectl rollout undo` makes kubectl the owner of what it put back; Helm 4 would stop there.
+        arguments.append("--force-conflicts")
+    return arguments
+
+
+def install(
+    access: ClusterAccess,
+    *,
+    name: str,
+    namespace: str,
+    chart: Path,
+    values: Sequence[Path],
+    settings: Mapping[str, str] | None = None,
+    timeout_s: float = 600,
+    progress: Progress,
+) -> None:
+    """Install the chart, or upgrade to these values, and wait until every pod is ready.
+
+    Raises:
+        RequirementError: there is no Helm.
+        ClusterError: Helm failed, or a pod did not get ready; the message says which and why.
+    """
+    version = access.run_helm("version", "--template", "{{.Version}}")
+    files = [file for file in (access.chart_values, *values) if file is not None]
+    arguments = upgrade_arguments(
+        version,
+        name=name,
+        namespace=namespace,
+        chart=chart,
+        values=files,
+        settings=settings or {},
+        timeout_s=timeout_s,
+    )
+    with progress.stage(f"helm upgrade --install {name}"):
+        said = _watched(access, arguments, name=name, namespace=namespace, progress=progress)
+    if said is not None:
+        why = explain(access, name=name, namespace=namespace)
+        raise ClusterError(
+            f"helm: {said}" + (f"\n{why}" if why else ""),
+            hint=f"\nLook further with: kubectl --namespace {namespace} get pods,events",
+        )
+
+
+def uninstall(access: ClusterAccess, *, name: str, namespace: str, timeout_s: float = 300) -> None:
+    """Take everything of a Helm release away, and wait until it is gone. Nothing there is fine too.
+
+    Raises:
+        ClusterError: Helm failed, or something would not go.
+    """
+    waiting = ("--ignore-not-found", "--wait", "--timeout", f"{timeout_s:.0f}s")
+    access.run_helm("uninstall", name, "--namespace", namespace, *waiting, timeout_s=timeout_s + 30)
+    gone = ("--for=delete", "pod", "--selector", f"app.kubernetes.io/instance={name}")
+    access.run_kubectl(
+        "wait", *gone, "--namespace", namespace, f"--timeout={timeout_s:.0f}s", timeout_s=timeout_s + 30
+    )
+
+
+def _watched(
+    access: ClusterAccess, arguments: Sequence[str], *, name: str, namespace: str, progress: Progress
+) -> str | None:
+    """Run Helm and tell meanwhile which workloads are ready; what Helm said when it failed, else None."""
+    with tempfile.TemporaryFile("w+") as errors:
+        try:
+            helm = subprocess.Popen(
+                access.helm_command(*arguments), stdout=subprocess.DEVNULL, stderr=errors, text=True
+            )
+        except FileNotFoundError as error:
+            raise RequirementError(f"there is no command {access.helm}", hint="Install Helm 4.") from error
+        told = ""
+        with helm:
+            try:
+                while (code := _ended(helm)) is None:
+                    state = readiness(access, name=name, namespace=namespace)
+                    if state and state != told:
+                        progress.say(state)
+                        told = state
+            except BaseException:
+                helm.terminate()
+                raise
+        errors.seek(0)
+        return errors.read().strip() or f"exit code {code}" if code else None
+
+
+def _ended(process: subprocess.Popen[str]) -> int | None:
+    try:
+        return process.wait(timeout=LOOK_EVERY_S)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def readiness(access: ClusterAccess, *, name: str, namespace: str) -> str:
+    """How many pods of each workload are ready, in one line; empty while nothing can be asked."""
+    selector = f"app.kubernetes.io/instance={name}"
+    try:
+        listed: Any = access.get(
+            "deployments,statefulsets", "--namespace", namespace, "--selector", selector
+        )["items"]
+    except ClusterError:
+        return ""
+    return ", ".join(
+        f"{each['metadata']['name']} {each['status'].get('readyReplicas', 0)}/{each['spec']['replicas']}"
+        for each in listed
+    )
