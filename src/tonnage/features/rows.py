@@ -8,6 +8,7 @@ time gives the number that a query over the whole table gives.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,13 @@ Times are seconds since the epoch in UTC.
 """
 
 
+HISTORY_COLUMNS = ("items", "item_orders", "item_quantities", "item_first_at", "item_last_at")
+"""The feature store's columns of a `History`, arrays of one entry per item, in its attributes' order."""
+
+PROFILE_COLUMNS = ("demographics", "demographic_values")
+"""The feature store's columns of the demographics: arrays of names and of their values."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEvent:
     """One interaction that the feature tables do not hold yet.
@@ -80,6 +88,28 @@ class UserRow:
     def cold(cls) -> "UserRow":
         """The row of a user nobody has seen."""
         return cls(history=History(), values=dict(VALUES), demographics={})
+
+    @classmethod
+    def from_features(cls, features: Mapping[str, Any]) -> "UserRow":
+        """Make a row of what a feature store answers; None, or no such name, is a feature without value."""
+
+        def column(name: str) -> Sequence[Any]:
+            found: Sequence[Any] | None = features.get(name)
+            return () if found is None else found
+
+        values = {name: features.get(name) for name in VALUES}
+        items, orders, quantities, first_at, last_at = map(column, HISTORY_COLUMNS)
+        return cls(
+            history=History(
+                items=list(items),
+                orders=np.asarray(orders, np.float32),
+                quantities=np.asarray(quantities, np.float32),
+                first_at=np.asarray(first_at, np.float64),
+                last_at=np.asarray(last_at, np.float64),
+            ),
+            values={name: VALUES[name] if value is None else float(value) for name, value in values.items()},
+            demographics=dict(zip(*map(column, PROFILE_COLUMNS), strict=True)),
+        )
 
     @property
     def last_at(self) -> float:

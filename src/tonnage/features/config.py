@@ -1,0 +1,18 @@
+"""Settings of the feature stage."""
+
+from pydantic import PositiveInt
+
+from tonnage.settings import Section
+
+
+class FeaturesConfig(Section):
+    """The table `[features]` of `tonnage.toml`.
+
+    Attributes:
+        item_every_days: days between two snapshots of the item statistics. 1 is exact for every date; more
+            saves room where there are very many items, and what training reads is up to so many days older.
+        threads: how many threads DuckDB may use; None for all cores.
+    """
+
+    item_every_days: PositiveInt = 1
+    threads: PositiveInt | None = None

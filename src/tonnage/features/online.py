@@ -1,0 +1,116 @@
+"""The latest feature row of each user, for serving; imports nothing that builds features."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from feast import FeatureStore
+from redis.exceptions import RedisError
+
+from tonnage.domain import UserId
+from tonnage.errors import ConfigError, DependencyError
+from tonnage.features.definitions import USER_ROW, open_store
+from tonnage.features.rows import UserRow
+
+
+class OnlineFeatures(Protocol):
+    """The latest row of each user."""
+
+    def read(self, user: UserId) -> UserRow:
+        """The user's row; the cold row for a user who has none.
+
+        Raises:
+            DependencyError: the store failed or did not answer in time.
+        """
+        ...
+
+
+def open_online(url: str, *, timeout_s: float = 0.05) -> OnlineFeatures:
+    """The online store at a URL, read through Feast. Redis may still be away: it is first needed by a read.
+
+    Args:
+        url: `redis://host:port/0`, or `sqlite:////absolute/path.db` where there is no cluster.
+        timeout_s: how long Redis may take to connect, and to answer.
+
+    Raises:
+        ConfigError: the URL is neither.
+    """
+    with online_store_errors(url):
+        # Serving reads no Parquet: the offline store is named, never opened, and must not need DuckDB.
+        store = open_store(
+            Path("rows"), offline={"type": "file"}, online=online_store_settings(url, timeout_s=timeout_s)
+        )
+        return FeastOnline(store, url)
+
+
+class FeastOnline:
+    """`OnlineFeatures` from Feast's online store; safe to share between threads."""
+
+    def __init__(self, store: FeatureStore, url: str) -> None:
+        self._store = store
+        self._service = store.get_feature_service(USER_ROW)
+        self._url = url
+
+    def read(self, user: UserId) -> UserRow:
+        """See `OnlineFeatures`."""
+        with online_store_errors(self._url):
+            answer = self._store.get_online_features(features=self._service, entity_rows=[{"user_id": user}])
+            return UserRow.from_features({name: cells[0] for name, cells in answer.to_dict().items()})
+
+
+def online_store_settings(url: str, *, timeout_s: float) -> dict[str, Any]:
+    """Feast's settings for the online store at a URL.
+
+    Raises:
+        ConfigError: neither redis:// nor sqlite:///.
+    """
+    if urlsplit(url).scheme in ("redis", "rediss"):
+        return {
+            "type": "tonnage.features.redis_online.BoundedRedisOnlineStore",
+            "url": url,
+            "timeout_s": timeout_s,
+        }
+    file = sqlite_file(url)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return {"type": "sqlite", "path": str(file)}
+
+
+def sqlite_file(url: str) -> Path:
+    """The absolute path in `sqlite:///relative` or `sqlite:////absolute`.
+
+    Raises:
+        ConfigError: any other URL.
+    """
+    if not url.startswith("sqlite:///") or url == "sqlite:///":
+        raise ConfigError(
+            "not an online store",
+            hint="Use redis://host:port/0 or sqlite:///path/online.db.",
+            url=without_password(url),
+        )
+    return Path(url.removeprefix("sqlite:///")).absolute()
+
+
+@contextmanager
+def online_store_errors(url: str) -> Iterator[None]:
+    """Say failures of the store in our own words.
+
+    Raises:
+        DependencyError: in place of what Redis or SQLite raised.
+    """
+    try:
+        yield
+    except (RedisError, sqlite3.Error) as error:
+        raise DependencyError(
+            f"the online store failed: {error}",
+            hint="Is it up, and reachable from here?",
+            store=without_password(url),
+        ) from error
+
+
+def without_password(url: str) -> str:
+    """The URL as it may stand in a log."""
+    parts = urlsplit(url)
+    return url.replace(f":{parts.password}@", ":***@") if parts.password else url

@@ -1,0 +1,19 @@
+"""The one way to connect to Redis: lazily, with a deadline, and without waiting between retries."""
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as LostConnection
+from redis.retry import Retry
+
+
+def connect(url: str, *, timeout_s: float) -> Redis:
+    """A client for `redis://host:port/db`; no connection is made before the first command.
+
+    Args:
+        url: address, with the password if there is one; `rediss://` for TLS.
+        timeout_s: how long connecting, and how long one answer may take.
+    """
+    # redis-py's own default retries a timeout three times and sleeps between; a request has no such time.
+    # One retry at once is for a pooled connection that Redis, or the network, closed meanwhile.
+    retry = Retry(NoBackoff(), 1, supported_errors=(LostConnection,))
+    return Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=retry)
