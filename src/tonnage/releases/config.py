@@ -1,0 +1,31 @@
+"""What `[registry]` in `tonnage.toml` may say."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from tonnage.settings import Section
+
+
+class RegistryConfig(Section):
+    """Where releases are registered.
+
+    Attributes:
+        uri: an MLflow server or database; by default an SQLite file in the project's `build/mlflow`.
+        model: name of the registered model; `<model>.promotions` beside it holds the history.
+        artifacts: where a database keeps files, URI; a server decides that itself.
+    """
+
+    uri: str | None = None
+    model: str = Field(default="recommender", pattern=r"^[A-Za-z0-9_.-]+$", max_length=200)
+    artifacts: str | None = None
+
+    def location(self, home: Path) -> tuple[str, str | None]:
+        """URI of the registry, and of the files where it is a database.
+
+        Args:
+            home: directory for the registry that needs no server.
+        """
+        if self.uri is not None:
+            return self.uri, self.artifacts
+        return f"sqlite:///{home / 'mlflow.db'}", self.artifacts or (home / "artifacts").as_uri()
