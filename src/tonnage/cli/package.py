@@ -1,0 +1,182 @@
+"""`tonnage package`: a release as three bentos, their images, and the Helm values that pin them."""
+
+import json
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tonnage.cli.project import Project
+from tonnage.telemetry import Spoken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tonnage.packaging.containerize import Destination, Tool
+    from tonnage.packaging.pipeline import Packaged
+    from tonnage.packaging.sinks import ImageSink
+    from tonnage.releases.release import Release
+
+
+class Output(StrEnum):
+    """How the result is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class Backend(StrEnum):
+    """Who makes the images."""
+
+    OCI = "oci"
+    DOCKER = "docker"
+    PODMAN = "podman"
+    BUILDAH = "buildah"
+
+
+_TOOLS: dict[Backend, "Tool"] = {
+    Backend.DOCKER: "docker",
+    Backend.PODMAN: "podman",
+    Backend.BUILDAH: "buildah",
+}
+
+app = typer.Typer(help="Make a release three bentos, images, and Helm values that pin them by digest.")
+
+
+@app.callback(invoke_without_command=True)
+def package(
+    release: Annotated[
+        str,
+        typer.Option("--release", help="Release id, champion, challenger, previous, or latest (built here)."),
+    ] = "champion",
+    registry: Annotated[
+        str | None, typer.Option("--registry", help="HOST/PATH to push to, instead of the embedded cluster.")
+    ] = None,
+    plain_http: Annotated[bool, typer.Option("--plain-http", help="The registry has no TLS.")] = False,
+    on_disk: Annotated[
+        bool, typer.Option("--on-disk", help="Leave the images in build/packaging/images.")
+    ] = False,
+    backend: Annotated[
+        Backend,
+        typer.Option("--backend", help="oci writes images itself; the others run `bentoml containerize`."),
+    ] = Backend.OCI,
+    track: Annotated[str, typer.Option("--track", help="The track that the values file is for.")] = "stable",
+    refresh_base: Annotated[
+        bool, typer.Option("--refresh-base", help="Make the Debian layer again, with its present packages.")
+    ] = False,
+    project: Annotated[Path, typer.Option("--project", help="The project's tonnage.toml.")] = Path(
+        "tonnage.toml"
+    ),
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="A table, or JSON for a script.")
+    ] = Output.TABLE,
+) -> None:
+    """Package a release.
+
+    Images go into the embedded cluster, or with --registry to a registry, or with --on-disk nowhere.
+    What has not changed since the last time is not made again.
+    """
+    from tonnage.packaging.base import base_key
+    from tonnage.packaging.config import PackagingConfig
+    from tonnage.packaging.containerize import containerize
+    from tonnage.packaging.pipeline import package as make
+    from tonnage.packaging.store import LayerStore
+
+    opened = Project.open(project)
+    config = opened.section("packaging", PackagingConfig)
+    chosen = _release(opened, release)
+    tool = _TOOLS.get(backend)
+    if tool is not None:
+        where = _destination(registry, plain_http=plain_http, on_disk=on_disk)
+        packaged = containerize(
+            chosen,
+            config,
+            opened.packaging,
+            tool=tool,
+            destination=where,
+            progress=Spoken(),
+            track=track,
+        )
+    else:
+        cache = _cache()
+        if refresh_base:
+            LayerStore(cache).forget(base_key(config))
+        sink = _sink(registry, plain_http=plain_http, on_disk=on_disk)
+        packaged = make(
+            chosen, config, opened.packaging, cache=cache, sink=sink, progress=Spoken(), track=track
+        )
+    _print(packaged, output)
+
+
+def _release(project: Project, name: str) -> "Release":
+    """The release that a name means: from this project's directory if it is there, else from the registry."""
+    from tonnage.errors import NotFoundError
+    from tonnage.releases.config import RegistryConfig
+    from tonnage.releases.registry import Registry
+    from tonnage.releases.release import open_release
+
+    if name == "latest":
+        built = sorted(project.releases.glob("r-*/release.json"), key=lambda file: file.stat().st_mtime)
+        if not built:
+            raise NotFoundError(
+                "no release was built here", hint="Run tonnage train.", directory=project.releases
+            )
+        return open_release(built[-1].parent)
+    if (project.releases / name / "release.json").exists():
+        return open_release(project.releases / name)
+    config = project.section("registry", RegistryConfig)
+    uri, artifacts = config.location(project.mlflow)
+    return Registry(uri, config.model, artifacts).fetch(name, project.releases)
+
+
+def _sink(registry: str | None, *, plain_http: bool, on_disk: bool) -> "ImageSink":
+    from tonnage.packaging.sinks import Loaded, OnDisk, Registry
+
+    if registry:
+        return Registry(path=registry, plain_http=plain_http)
+    return OnDisk() if on_disk else Loaded(load=_load_into_embedded())
+
+
+def _destination(registry: str | None, *, plain_http: bool, on_disk: bool) -> "Destination":
+    from tonnage.packaging.containerize import Destination
+
+    if registry or on_disk:
+        return Destination(registry=registry, plain_http=plain_http)
+    return Destination(load=_load_into_embedded())
+
+
+def _load_into_embedded() -> "Callable[[Path], object]":
+    from tonnage.deployment.embedded.cluster import access, load_image
+    from tonnage.deployment.embedded.config import EmbeddedConfig
+
+    cluster = EmbeddedConfig.of(os.environ)
+    access(cluster)  # says now, not after minutes of work, that there is no cluster
+    return lambda archive: load_image(cluster, archive)
+
+
+def _cache() -> Path:
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "tonnage" / "layers"
+
+
+def _print(packaged: "Packaged", output: Output) -> None:
+    following = f"helm install shop charts/recommender -f {packaged.values_path}"
+    if output is Output.JSON:
+        typer.echo(json.dumps({**packaged.as_dict(), "next": following}, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    columns = ("image", "digest", "unpacked MB", "moved MB", "base", "environment", "code", "model")
+    for column in columns:
+        table.add_column(column, justify="left" if column in columns[:2] else "right", overflow="fold")
+    for bento, ref in packaged.images.items():
+        image = packaged.built.get(bento)
+        sizes = [f"{layer.unpacked / 1e6:.1f}" for layer in image.layers] if image else []
+        sums = [f"{image.unpacked / 1e6:.0f}", f"{image.size / 1e6:.0f}"] if image else []
+        table.add_row(f"{ref.repository}:{ref.tag}", (ref.digest or "")[:19], *sums, *sizes)
+    Console().print(table, highlight=False)
+    typer.echo(f"\nNext: {following}")

@@ -1,0 +1,128 @@
+"""`bentoml build`, with the release inside."""
+
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from tonnage.files import whole_file
+from tonnage.packaging.bytecode import compile_tree
+from tonnage.packaging.commands import run
+from tonnage.packaging.config import PackagingConfig
+from tonnage.packaging.dockerfile import dockerfile_template
+from tonnage.packaging.layers import Tree, digest_of, key_of
+from tonnage.packaging.runtime import BENTO, RELEASE
+from tonnage.packaging.scratch import scratch
+from tonnage.packaging.sources import Sources
+from tonnage.releases.release import Release
+
+_RECIPE = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bento:
+    """One built bento.
+
+    Attributes:
+        name: such as `retriever`.
+        directory: where it lies, in a BentoML store of its own.
+        code_key: what its code depends on.
+        key: what all of it depends on, the release included.
+    """
+
+    name: str
+    directory: Path
+    code_key: str
+    key: str
+
+    @property
+    def version(self) -> str:
+        """The release's id."""
+        return self.directory.name
+
+    @property
+    def tag(self) -> str:
+        """Its name in BentoML."""
+        return f"{self.name}:{self.version}"
+
+    @property
+    def home(self) -> Path:
+        """BentoML's home directory that holds it."""
+        return self.directory.parents[2]
+
+
+def build_bento(name: str, release: Release, config: PackagingConfig, sources: Sources, home: Path) -> Bento:
+    """Build one bento, unless the store already has the one that would come out.
+
+    Args:
+        name: which of `BENTOS`.
+        release: goes in whole.
+        config: names the Dockerfile's base image.
+        sources: the checkout.
+        home: BentoML's home directory to build into; a person's own is left alone.
+
+    Raises:
+        ClusterError: BentoML refused; the message is its own.
+    """
+    with scratch(home.parent) as directory:
+        context = directory / name
+        sources.lay_out(name, context)
+        code_key = key_of("code", _RECIPE, name, digest_of(context), BENTO)
+        (context / "Dockerfile.j2").write_text(dockerfile_template(config.base_image), encoding="utf-8")
+        shutil.copy(sources.requirements(name), context / "requirements.txt")
+        key = key_of("bento", _RECIPE, digest_of(context), release.manifest.digest, version("bentoml"))
+        target = home / "bentos" / name / release.id
+        bento = Bento(name=name, directory=target, code_key=code_key, key=key)
+        record = home / "keys" / f"{name}.{release.id}"
+        if target.is_dir() and record.exists() and record.read_text(encoding="ascii") == key:
+            return bento
+        record.unlink(missing_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(release.directory, context / "release")
+        _bentoml_build(context, release.id, home)
+        with whole_file(record) as fresh:
+            fresh.write_text(key, encoding="ascii")
+    return bento
+
+
+def _bentoml_build(context: Path, version_: str, home: Path) -> None:
+    # A process of its own: the three services are all called `service`, and one process imports that once.
+    run(
+        [sys.executable, "-m", "bentoml", "build", "--version", version_, "--output", "tag", str(context)],
+        hint="Install Tonnage with the extra [pipeline].",
+        environment={"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"},
+        directory=context,
+    )
+
+
+@contextmanager
+def code_trees(bento: Bento) -> Iterator[Sequence[Tree]]:
+    """The code layer's files, with bytecode; they are there until the block ends."""
+    with scratch(bento.home.parent) as directory:
+        source = directory / "src"
+        shutil.copytree(
+            bento.directory / "src", source, ignore=shutil.ignore_patterns("release", "__pycache__")
+        )
+        compile_tree(source, seen_as=f"{BENTO}/src")
+        yield [Tree(source=source, at=f"{BENTO}/src")]
+
+
+@contextmanager
+def model_trees(bento: Bento) -> Iterator[Sequence[Tree]]:
+    """The model layer's files: the release, and what of the bento names it."""
+    with scratch(bento.home.parent) as directory:
+        described = (bento.directory / "bento.yaml").read_text(encoding="utf-8")
+        # The same bento must give the same layer whenever it was built.
+        (directory / "bento").mkdir()
+        (directory / "bento" / "bento.yaml").write_text(
+            re.sub(r"(?m)^creation_time: .*$", "creation_time: '1980-01-01T00:00:00+00:00'", described),
+            encoding="utf-8",
+        )
+        yield [
+            Tree(source=directory / "bento", at=BENTO),
+            Tree(source=bento.directory / "src" / "release", at=RELEASE),
+        ]

@@ -1,0 +1,179 @@
+"""From a release to its images and the Helm values that pin them."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tonnage.packaging.base import base_key, base_trees
+from tonnage.packaging.bentos import Bento, build_bento, code_trees, model_trees
+from tonnage.packaging.config import BENTOS, PackagingConfig
+from tonnage.packaging.environment import environment_key, environment_trees
+from tonnage.packaging.images import Image, Layout
+from tonnage.packaging.layers import Layer, Tree, key_of
+from tonnage.packaging.scratch import alone_in
+from tonnage.packaging.sinks import ImageRef, ImageSink
+from tonnage.packaging.sources import Sources
+from tonnage.packaging.store import LayerStore, Make
+from tonnage.packaging.values import write_values
+from tonnage.releases.release import Release
+from tonnage.telemetry import Progress
+
+_SIDE_BY_SIDE = 2
+"""Installing waits for the disk and the network, compressing for a core: two at a time keep both busy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packaged:
+    """What packaging a release gave.
+
+    Attributes:
+        release: id of the release.
+        images: how a cluster names the image of each bento.
+        built: the images with their layers; empty where another tool made them.
+        bentos: tags in the BentoML store below the output directory.
+        values_path: the Helm values file.
+    """
+
+    release: str
+    images: Mapping[str, ImageRef]
+    built: Mapping[str, Image]
+    bentos: tuple[str, ...]
+    values_path: Path
+
+    def as_dict(self) -> dict[str, object]:
+        """The same as JSON values; sizes in bytes."""
+        sizes = {
+            bento: {
+                "unpacked": image.unpacked,
+                "size": image.size,
+                "layers": [asdict(each) for each in image.layers],
+            }
+            for bento, image in self.built.items()
+        }
+        images = {bento: {**asdict(ref), **sizes.get(bento, {})} for bento, ref in self.images.items()}
+        return {
+            "release": self.release,
+            "images": images,
+            "bentos": list(self.bentos),
+            "values": str(self.values_path),
+        }
+
+
+def package(
+    release: Release,
+    config: PackagingConfig,
+    out_dir: Path,
+    *,
+    cache: Path,
+    sink: ImageSink,
+    progress: Progress,
+    track: str = "stable",
+) -> Packaged:
+    """Make the three bentos and images of a release, deliver them, and write the values that pin them.
+
+    What has not changed since the last time is not made again; a layer that changes takes no other with it.
+    May be interrupted at any moment and run again.
+
+    Args:
+        release: an open release, its digests checked.
+        config: how images are made.
+        out_dir: receives `bentoml/`, `images/` (an OCI image layout) and the values file.
+        cache: where layers that outlive a project are kept: the base and the Python environments.
+        sink: takes the images.
+        progress: who is told.
+        track: the track of the values file; see `write_values`.
+
+    Raises:
+        RequirementError: not root, or a tool is missing.
+        ClusterError: a tool failed; the message is its own.
+    """
+    sources = Sources.find(config)
+    layout = Layout(out_dir / "images")
+    work = _Work(config=config, sources=sources, layout=layout, cache=cache, progress=progress)
+    with alone_in(out_dir):
+        bentos, images = work.images(release, out_dir / "bentoml")
+        layout.publish(images)
+        refs = sink.deliver(layout, images, progress)
+    return Packaged(
+        release=release.id,
+        images=refs,
+        built={image.bento: image for image in images},
+        bentos=tuple(bento.tag for bento in bentos),
+        values_path=write_values(out_dir, release.id, refs, track=track),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """Every layer of all images, each made only where it is not there, two at a time."""
+
+    config: PackagingConfig
+    sources: Sources
+    layout: Layout
+    cache: Path
+    progress: Progress
+
+    def images(self, release: Release, home: Path) -> tuple[list[Bento], list[Image]]:
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            try:
+                base = pool.submit(self._base)
+                # The largest first: what is left at the end should be small.
+                environments = {name: pool.submit(self._environment, name) for name in reversed(BENTOS)}
+                bentos = {name: pool.submit(self._bento, name, release, home) for name in BENTOS}
+                own = {name: pool.submit(self._code_and_model, bentos[name]) for name in BENTOS}
+                layers = {
+                    name: (base.result(), environments[name].result(), *own[name].result()) for name in BENTOS
+                }
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        images = [
+            self.layout.add(
+                bento=name,
+                release=release.id,
+                name=f"{self.config.repository}/{name}:{release.id}",
+                machine=os.uname().machine,
+                layers=layers[name],
+            )
+            for name in BENTOS
+        ]
+        return [bentos[name].result() for name in BENTOS], images
+
+    def _base(self) -> Layer:
+        make = self._told("base layer (debootstrap)", lambda: base_trees(self.config, self.cache))
+        return self._shared("base", base_key(self.config), make)
+
+    def _environment(self, name: str) -> Layer:
+        locked = self.sources.requirements(name)
+        make = self._told(f"{name}: Python environment", lambda: environment_trees(locked, self.cache))
+        return self._shared("environment", environment_key(locked), make)
+
+    def _bento(self, name: str, release: Release, home: Path) -> Bento:
+        with self.progress.stage(f"{name}: bento"):
+            return build_bento(name, release, self.config, self.sources, home)
+
+    def _code_and_model(self, bento: "Future[Bento]") -> tuple[Layer, Layer]:
+        built = bento.result()
+        code = self.layout.layer(built.code_key, "code", lambda: code_trees(built))
+        model = self.layout.layer(key_of("model", built.key), "model", lambda: model_trees(built))
+        return code, model
+
+    def _shared(self, role: str, key: str, make: Make) -> Layer:
+        """A layer that outlives the project: kept in the cache, linked into the layout."""
+        store = LayerStore(self.cache)
+        layer = store.layer(key, role, make)
+        self.layout.adopt(layer, store)
+        return layer
+
+    def _told(self, name: str, make: Make) -> Make:
+        """The same, telling that it is made and how long it took."""
+
+        @contextmanager
+        def making() -> Iterator[Sequence[Tree]]:
+            with self.progress.stage(name), make() as trees:
+                yield trees
+
+        return making

@@ -1,0 +1,47 @@
+"""Where things are in an image and how its process runs; layers, config and Dockerfile agree on this."""
+
+UID = 1034
+"""User and group of the process; BentoML's own number, so that pods need not tell the images apart."""
+
+PYTHON = "/usr/bin/python3.11"
+ENVIRONMENT = "/opt/venv"
+SITE_PACKAGES = f"{ENVIRONMENT}/lib/python3.11/site-packages"
+BENTO = "/home/bentoml/bento"
+RELEASE = f"{BENTO}/src/release"
+"""`bentoml build` puts everything below `src`."""
+
+PORT = 3000
+
+VARIABLES = {
+    "PATH": f"{ENVIRONMENT}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    # /tmp is the only place that a pod with a read-only root can write to.
+    "HOME": "/tmp",  # noqa: S108
+    "BENTOML_HOME": "/tmp/bentoml",  # noqa: S108
+    "BENTOML_PORT": str(PORT),
+    "BENTOML_CONTAINERIZED": "true",
+    "BENTOML_DO_NOT_TRACK": "True",
+    "TONNAGE_RELEASE_DIR": RELEASE,
+}
+
+ENTRYPOINT = (
+    f"{ENVIRONMENT}/bin/python",
+    *("-m", "bentoml", "serve", BENTO),
+    # uvicorn's 5 s are shorter than the idle time of gateways and of our own pool: they would meet resets.
+    *("--timeout-keep-alive", "75"),
+)
+
+
+def labels(*, bento: str, release: str) -> dict[str, str]:
+    """Labels and annotations of an image, after the OCI image specification."""
+    return {
+        "org.opencontainers.image.title": bento,
+        "org.opencontainers.image.description": f"Tonnage {bento} with release {release}",
+        "org.opencontainers.image.version": release,
+        "org.opencontainers.image.base.name": "debian",
+        "tonnage.dev/bento": bento,
+        "tonnage.dev/release": release,
+    }
