@@ -1,0 +1,143 @@
+"""What the cluster brings beside Kubernetes itself: DNS, metrics, a Gateway, Prometheus."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from tonnage.deployment.access import ClusterAccess, run
+from tonnage.deployment.embedded.artifacts import made
+from tonnage.deployment.embedded.builds import Programs
+from tonnage.deployment.embedded.images import Image
+from tonnage.deployment.embedded.network import GATEWAY_NODE_PORT, PROMETHEUS_NODE_PORT, Addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart rendered into manifests; each has a values file of its name under `devcluster/addons`."""
+
+    name: str
+    namespace: str
+
+
+CHARTS = (
+    Chart("gateway-crds", "envoy-gateway-system"),
+    Chart("metrics-server", "kube-system"),
+    Chart("envoy-gateway", "envoy-gateway-system"),
+)
+
+BASE = ("namespaces", "coredns", "chart-metrics-server", "prometheus", "chart-envoy-gateway")
+"""Applied as soon as the API server answers."""
+
+DEPLOYMENTS = {
+    "kube-system": ("coredns", "metrics-server"),
+    "monitoring": ("prometheus",),
+    "envoy-gateway-system": ("envoy-gateway",),
+}
+"""What must be available before the cluster is called ready."""
+
+RENDER_TIMEOUT_S = 60.0
+APPLY_TIMEOUT_S = 120.0
+READY_TIMEOUT_S = 240.0
+
+
+def render(
+    sources: Path, cache: Path, programs: Programs, images: Mapping[str, Image], addresses: Addresses
+) -> Path:
+    """A directory of finished manifests, and the values that fit our chart to this cluster."""
+    values = _values(images, addresses)
+    templates = sorted((sources / "addons").glob("*.yaml"))
+
+    def recipe(into: Path) -> None:
+        for template in templates:
+            (into / template.name).write_text(Template(template.read_text()).substitute(values))
+        for chart in CHARTS:
+            (into / f"chart-{chart.name}.yaml").write_text(_rendered(programs, chart, into))
+
+    return made(cache, "manifests", [*templates, repr(sorted(values.items())), str(programs.tools)], recipe)
+
+
+def apply_base(access: ClusterAccess, manifests: Path) -> None:
+    """Apply everything but the Gateway, whose kinds must be known first.
+
+    Raises:
+        ClusterError: the API server refused something; the message is kubectl's.
+    """
+    _apply(access, [manifests / f"{name}.yaml" for name in BASE])
+
+
+def apply_definitions(access: ClusterAccess, manifests: Path) -> None:
+    """Apply the Gateway's kinds, wait for them, then the Gateway.
+
+    Raises:
+        ClusterError: the API server refused something; the message is kubectl's.
+    """
+    definitions = manifests / "chart-gateway-crds.yaml"
+    _apply(access, [definitions])
+    established = (
+        "wait",
+        "--for=condition=Established",
+        "customresourcedefinition",
+        "--all",
+        "--timeout=60s",
+    )
+    access.run_kubectl(*established, timeout_s=APPLY_TIMEOUT_S)
+    _apply(access, [manifests / "namespaces.yaml", manifests / "gateway.yaml"])
+
+
+def await_deployments(access: ClusterAccess) -> None:
+    """Wait until every add-on's Deployment is available.
+
+    Raises:
+        ClusterError: one did not get there in time.
+    """
+    for namespace, names in DEPLOYMENTS.items():
+        wanted = [f"deployment/{name}" for name in names]
+        _wait(access, "--for=condition=Available", "--namespace", namespace, *wanted)
+
+
+def await_services(access: ClusterAccess) -> None:
+    """Wait until the metrics API answers and the Gateway is programmed.
+
+    Raises:
+        ClusterError: one did not get there in time.
+    """
+    _wait(access, "--for=condition=Available", "apiservice/v1beta1.metrics.k8s.io")
+    _wait(access, "--for=condition=Programmed", "--namespace", "tonnage-gateway", "gateway/tonnage")
+
+
+def _values(images: Mapping[str, Image], addresses: Addresses) -> dict[str, str]:
+    values = {"dns_ip": addresses.dns, "gateway_node_port": str(GATEWAY_NODE_PORT)}
+    values["prometheus_node_port"] = str(PROMETHEUS_NODE_PORT)
+    for name, image in images.items():
+        key = name.replace("-", "_")
+        values |= {
+            f"{key}_image": image.reference,
+            f"{key}_repository": image.repository,
+            f"{key}_tag": image.tag,
+        }
+    return values
+
+
+def _rendered(programs: Programs, chart: Chart, values: Path) -> str:
+    folder = programs.tools / "charts" / chart.name
+    arguments = (
+        "--namespace",
+        chart.namespace,
+        "--values",
+        str(values / f"{chart.name}.values.yaml"),
+        "--skip-crds",
+    )
+    return run(
+        [str(programs.helm), "template", chart.name, str(folder), *arguments], timeout_s=RENDER_TIMEOUT_S
+    )
+
+
+def _apply(access: ClusterAccess, files: list[Path]) -> None:
+    named = [argument for file in files for argument in ("--filename", str(file))]
+    # Server-side: the definitions are too large for the annotation that a client-side apply leaves.
+    access.run_kubectl("apply", "--server-side", "--force-conflicts", *named, timeout_s=APPLY_TIMEOUT_S)
+
+
+def _wait(access: ClusterAccess, *what: str) -> None:
+    access.run_kubectl("wait", *what, f"--timeout={READY_TIMEOUT_S:.0f}s", timeout_s=READY_TIMEOUT_S + 10)

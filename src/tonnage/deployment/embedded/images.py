@@ -1,0 +1,210 @@
+"""The add-ons' images: a program and the libraries it needs, as an archive that containerd loads."""
+
+import hashlib
+import io
+import json
+import sys
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from pydantic import Field
+
+from tonnage.deployment.access import run
+from tonnage.deployment.embedded import debian
+from tonnage.deployment.embedded.artifacts import made
+from tonnage.deployment.embedded.builds import Programs
+from tonnage.errors import ConfigError
+from tonnage.settings import Section, read_toml
+
+PREFIX = "localhost/tonnage"
+USER = 65532
+"""The images' user, unless a pod says otherwise; the number that distroless images use."""
+
+ARCHIVE = "image.tar"
+DOCUMENTATION = tuple(
+    f"usr/share/{folder}" for folder in ("bug", "doc", "doc-base", "lintian", "locale", "man")
+)
+WHEEL_TIMEOUT_S = 600.0
+
+
+class Wheel(Section):
+    """Files out of a Python package: a pinned requirement, and which of its files go where."""
+
+    requirement: str
+    files: dict[str, str]
+
+
+class Recipe(Section):
+    """What goes into an image, as `devcluster/images.toml` says it."""
+
+    version: str
+    entrypoint: list[str]
+    go: dict[str, str] = Field(default_factory=dict)
+    debian: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+    python: Wheel | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image ready to be loaded.
+
+    Args:
+        repository: name without a tag, such as `localhost/tonnage/redis`.
+        tag: version.
+        archive: docker-archive file.
+    """
+
+    repository: str
+    tag: str
+    archive: Path
+
+    @property
+    def reference(self) -> str:
+        """Name and tag, as a pod asks for it."""
+        return f"{self.repository}:{self.tag}"
+
+
+def read_recipes(file: Path) -> dict[str, Recipe]:
+    """Every image's recipe.
+
+    Raises:
+        ConfigError: the file is not TOML, or a recipe has an unknown key.
+    """
+    recipes: dict[str, Recipe] = {}
+    for name, table in read_toml(file).items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"{name} is not the recipe of an image", file=file)
+        recipes[name] = Recipe.read(table, where=f"{file.name} [{name}]")
+    return recipes
+
+
+def build(recipes: Mapping[str, Recipe], programs: Programs, cache: Path) -> dict[str, Image]:
+    """Build every image that the cache does not hold yet, side by side.
+
+    Raises:
+        ClusterError: a package or a wheel could not be fetched.
+    """
+    with ThreadPoolExecutor(max_workers=4) as workers:
+        built = workers.map(lambda name: _build(name, recipes[name], programs, cache), recipes)
+        return dict(zip(recipes, built, strict=True))
+
+
+def _build(name: str, recipe: Recipe, programs: Programs, cache: Path) -> Image:
+    contents = [recipe.model_dump_json(), *(str(_program(programs, program)) for program in recipe.go)]
+
+    def fill(into: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=cache) as scratch, (into / ARCHIVE).open("wb") as out:
+            files = {
+                f"{target}".lstrip("/"): _program(programs, source) for source, target in recipe.go.items()
+            }
+            files |= _wheel_files(recipe.python, Path(scratch)) if recipe.python else {}
+            files |= _debian_files(name, recipe, cache)
+            _write_archive(out, f"{PREFIX}/{name}:{recipe.version}", recipe.entrypoint, files)
+
+    directory = made(cache, f"image-{name}", contents, fill)
+    return Image(repository=f"{PREFIX}/{name}", tag=recipe.version, archive=directory / ARCHIVE)
+
+
+def _program(programs: Programs, name: str) -> Path:
+    return next(path for path in (programs.kubernetes / name, programs.tools / name) if path.exists())
+
+
+def _debian_files(name: str, recipe: Recipe, cache: Path) -> dict[str, Path]:
+    if not recipe.debian:
+        return {}
+    root = debian.unpacked(cache, name, recipe.debian)
+    unwanted = (*DOCUMENTATION, *recipe.leave_out)
+    found = {str(path.relative_to(root)): path for path in sorted(root.rglob("*"))}
+    return {name: path for name, path in found.items() if not _is_below(name, unwanted)}
+
+
+def _is_below(name: str, folders: tuple[str, ...]) -> bool:
+    return any(name == folder or name.startswith(f"{folder}/") for folder in folders)
+
+
+def _wheel_files(wheel: Wheel, scratch: Path) -> dict[str, Path]:
+    install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--target", str(scratch)]
+    run([*install, "--python", sys.executable, wheel.requirement], timeout_s=WHEEL_TIMEOUT_S)
+    return {target.lstrip("/"): scratch / source for source, target in wheel.files.items()}
+
+
+def _write_archive(
+    out: io.BufferedWriter, reference: str, entrypoint: list[str], files: Mapping[str, Path]
+) -> None:
+    """Write a docker-archive with one layer; the same files give the same bytes."""
+    with tempfile.TemporaryFile() as layer:
+        with tarfile.open(fileobj=layer, mode="w") as archive:
+            for entry in _entries(files):
+                source = files.get(entry.name)
+                if entry.isreg() and source is not None:
+                    with source.open("rb") as content:
+                        archive.addfile(entry, content)
+                else:
+                    archive.addfile(entry)
+        layer.seek(0)
+        digest = hashlib.file_digest(layer, "sha256").hexdigest()
+        size = layer.tell()
+        layer.seek(0)
+        config = json.dumps(_config(entrypoint, digest)).encode()
+        manifest = [{"Config": "config.json", "RepoTags": [reference], "Layers": ["layer.tar"]}]
+        with tarfile.open(fileobj=out, mode="w") as archive:
+            _add(archive, "config.json", io.BytesIO(config), len(config))
+            _add(archive, "layer.tar", layer, size)
+            written = json.dumps(manifest).encode()
+            _add(archive, "manifest.json", io.BytesIO(written), len(written))
+
+
+def _entries(files: Mapping[str, Path]) -> list[tarfile.TarInfo]:
+    """The layer's entries, parents first, everything root's; a place for temporary files is always there."""
+    folders = {"tmp": 0o1777}
+    for name in files:
+        folders |= {str(parent): 0o755 for parent in Path(name).parents if str(parent) not in {".", "tmp"}}
+    entries = {name: _folder(name, mode) for name, mode in folders.items()}
+    for name, path in files.items():
+        if path.is_symlink():
+            entries[name] = _symlink(name, str(path.readlink()))
+        elif path.is_file():
+            entries[name] = _file(name, path)
+    return [entries[name] for name in sorted(entries)]
+
+
+def _folder(name: str, mode: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode = tarfile.DIRTYPE, mode
+    return entry
+
+
+def _symlink(name: str, target: str) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = tarfile.SYMTYPE, target
+    return entry
+
+
+def _file(name: str, path: Path) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = path.stat().st_size, path.stat().st_mode & 0o755
+    return entry
+
+
+def _add(archive: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = size, 0o644
+    archive.addfile(entry, content)
+
+
+def _config(entrypoint: list[str], layer: str) -> dict[str, object]:
+    path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return {
+        "architecture": "amd64",
+        "os": "linux",
+        "created": "1980-01-01T00:00:00Z",
+        "config": {"Entrypoint": entrypoint, "Env": [path], "User": str(USER), "WorkingDir": "/"},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]},
+        "history": [{"created": "1980-01-01T00:00:00Z", "created_by": "tonnage cluster"}],
+    }
