@@ -27,6 +27,11 @@ DNS label beside it is cut and gets a digest of the whole, so that two long name
 {{- include "recommender.name" (dict "root" .root "suffix" (printf "%s-%s-%s" .track .bento .release)) -}}
 {{- end -}}
 
+{{/* The name that resolves while a pod of one bento, track and release is ready: call with the same. */}}
+{{- define "recommender.peersServiceName" -}}
+{{- include "recommender.name" (dict "root" .root "suffix" (printf "%s-%s-%s-peers" .track .bento .release)) -}}
+{{- end -}}
+
 {{- define "recommender.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- .Values.serviceAccount.name | default (include "recommender.name" (dict "root" . "suffix" "")) -}}
@@ -54,4 +59,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "recommender.instanceLabels" .root }}
 app.kubernetes.io/component: {{ .bento }}
 tonnage.dev/track: {{ .track }}
+{{- end -}}
+
+{{/* What selects the pods of one set and one release: call with a set and its "release". */}}
+{{- define "recommender.releaseSelector" -}}
+{{ include "recommender.setLabels" . }}
+tonnage.dev/release: {{ .release }}
+{{- end -}}
+
+{{- define "recommender.releaseServiceLabels" -}}
+{{ include "recommender.labels" .root }}
+app.kubernetes.io/component: {{ .bento }}
+tonnage.dev/track: {{ .track }}
+tonnage.dev/release: {{ .release }}
 {{- end -}}

@@ -92,10 +92,14 @@ def install(
     )
     with progress.stage(f"helm upgrade --install {name}"):
         said = _watched(access, arguments, name=name, namespace=namespace, progress=progress)
-    if said is not None:
+        if said is None:
+            return
         why = explain(access, name=name, namespace=namespace)
+        # Helm 4 says the same twice, first as a log line.
+        _, found, problem = said.partition("Error: ")
+        problem = problem if found else said
         raise ClusterError(
-            f"helm: {said}" + (f"\n{why}" if why else ""),
+            f"helm: {problem}" + (f"\n{why}" if why else ""),
             hint=f"\nLook further with: kubectl --namespace {namespace} get pods,events",
         )
 
