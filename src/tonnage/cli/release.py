@@ -5,12 +5,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tonnage.cli import stages
+from tonnage.cli.options import DEFAULT, As, Output, ProjectFile
 from tonnage.cli.project import Project
 
 if TYPE_CHECKING:
@@ -19,27 +20,17 @@ if TYPE_CHECKING:
     from tonnage.releases.registry import Registered, Registry
 
 
-class Output(StrEnum):
-    """How a result is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 app = typer.Typer(
     help="Releases in the registry: list, show, promote, roll back, fetch.\n\n"
-    "The registry is MLflow: an SQLite file in build/mlflow, or the server that [registry] uri names. "
+    "The registry is MLflow: an SQLite file in build/mlflow, or the server that \\[registry] uri names. "
     "The champion is what should serve; the challenger is the newest release that beat its baselines.",
     no_args_is_help=True,
 )
 
-ProjectFile = Annotated[Path, typer.Option("--project", help="The project's tonnage.toml.")]
-As = Annotated[Output, typer.Option("--output", "-o", help="A table to read, or JSON for a script.")]
 Name = Annotated[
     str, typer.Argument(help="Release id, or champion, challenger, previous.", show_default=False)
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the history.")]
-DEFAULT = Path("tonnage.toml")
 
 
 @app.command("list")
@@ -121,13 +112,7 @@ def register(
 
 
 def _registry(project: Path) -> "Registry":
-    from tonnage.releases.config import RegistryConfig
-    from tonnage.releases.registry import Registry
-
-    opened = Project.open(project)
-    config = opened.section("registry", RegistryConfig)
-    uri, artifacts = config.location(opened.mlflow)
-    return Registry(uri, config.model, artifacts)
+    return stages.registry(Project.open(project))
 
 
 def _show(content: object, readable: Any, output: Output) -> None:

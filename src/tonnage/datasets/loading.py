@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
-
-from tonnage.datasets import online_retail
 from tonnage.datasets.config import DatasetConfig
 from tonnage.datasets.tables import Loaded
 from tonnage.telemetry import Progress
@@ -22,6 +19,17 @@ def load(config: DatasetConfig, *, root: Path = Path(), progress: Progress) -> L
         DataError: a file breaks the contract; the message names file, column, rows and what to do.
         DependencyError: Online Retail is neither here nor cached, and UCI cannot be reached.
     """
-    path = root / config.path
-    progress.say(f"{config.path}")
-    return online_retail.tables(pd.read_parquet(path), origin=str(config.path))
+    if config.source == "simulator":
+        from tonnage.datasets.simulator import Simulator
+
+        progress.say(f"simulating {config.simulator.users:,} users and {config.simulator.items:,} items")
+        return Simulator(config.simulator).tables(replay=config.replay)
+    if config.source == "tables" and config.interactions is not None:
+        from tonnage.datasets import mapped
+
+        progress.say(f"reading {config.interactions.path}")
+        return mapped.tables(config.interactions, config.items, config.users, root=root, replay=config.replay)
+    from tonnage.datasets import obtaining, online_retail
+
+    raw, origin = obtaining.online_retail(config, root=root, progress=progress)
+    return online_retail.tables(raw, origin=origin, replay=config.replay)

@@ -1,13 +1,12 @@
 """Online Retail (UCI, Daqing Chen 2015, CC BY 4.0): a UK gift shop from 2010-12-01 to 2011-12-09."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from tonnage.datasets.report import DataReport, Decision
-from tonnage.datasets.tables import Loaded, Tables, checked
+from tonnage.datasets.report import Account
+from tonnage.datasets.tables import INTERACTIONS, Loaded, Tables
 from tonnage.datasets.times import to_utc
 from tonnage.errors import DataError
 
@@ -24,12 +23,13 @@ COLUMNS = (
 ZONE = "Europe/London"
 
 
-def tables(raw: pd.DataFrame, *, origin: str) -> Loaded:
+def tables(raw: pd.DataFrame, *, origin: str, replay: bool = True) -> Loaded:
     """Turn the published rows into interactions, items and users.
 
     Args:
         raw: the eight published columns, in the published order of rows.
         origin: where `raw` was read, for the report.
+        replay: for the report; see `DatasetConfig`.
 
     Raises:
         DataError: a column is missing, or no row is left.
@@ -37,41 +37,28 @@ def tables(raw: pd.DataFrame, *, origin: str) -> Loaded:
     absent = [column for column in COLUMNS if column not in raw.columns]
     if absent:
         raise DataError(f"not Online Retail: no column {', '.join(absent)}", file=origin)
-    lines = _Lines(_typed(raw))
-    for rule, mask, why in _left_out(lines.rows):
-        lines.leave_out(rule, mask, why)
-    repeated = lines.rows.duplicated(["invoice", "item_id", "quantity", "at", "price", "user_id"])
-    lines.leave_out(
-        "line repeated word for word within an invoice",
-        repeated,
-        "Told apart by nothing; counting it twice would double an order that was keyed twice.",
+    account, rows = Account(), _typed(raw)
+    for rule, mask, why in _left_out(rows):
+        rows = account.drop(rows, mask.reindex(rows.index), rule=rule, why=why)
+    rows = account.drop(
+        rows,
+        rows.duplicated(["invoice", "item_id", "quantity", "at", "price", "user_id"]),
+        rule="line repeated word for word within an invoice",
+        why="Told apart by nothing; counting it twice would double an order that was keyed twice.",
     )
-    if lines.rows.empty:
+    if rows.empty:
         raise DataError("no purchase is left of it", file=origin)
-    moments, odd = to_utc(lines.rows["at"], ZONE)
-    kept = lines.rows.assign(at=moments)
-    lines.note(
-        "time in the hour that the clock skips or repeats",
-        odd,
-        "The earlier moment is taken: nothing is dated late.",
+    moments, odd = to_utc(rows["at"], ZONE)
+    account.changed(
+        "time in the hour that the clock skips or repeats", odd, "The earlier moment: nothing is dated late."
     )
-    return _loaded(kept, lines.decisions, origin=origin, rows_read=len(raw))
-
-
-@dataclass
-class _Lines:
-    """The rows still in, and the account of those that are not."""
-
-    rows: pd.DataFrame
-    decisions: list[Decision] = field(default_factory=list)
-
-    def leave_out(self, rule: str, mask: "pd.Series[bool]", why: str) -> None:
-        mask = mask.reindex(self.rows.index)
-        self.decisions.append(Decision(rule=rule, rows=int(mask.sum()), outcome="left out", why=why))
-        self.rows = self.rows[~mask]
-
-    def note(self, rule: str, rows: int, why: str) -> None:
-        self.decisions.append(Decision(rule=rule, rows=rows, outcome="changed", why=why))
+    kept = rows.assign(at=moments).sort_values(["at", "event_id"], kind="stable", ignore_index=True)
+    interactions = kept.assign(kind="purchase")[[*INTERACTIONS]]
+    users = kept.groupby("user_id", sort=True)["country"].last().reset_index()
+    result = Tables(interactions=interactions, items=_items(kept), users=users)
+    return Loaded.of(
+        result, account, source="online-retail", origin=origin, rows_read=len(raw), replay=replay
+    )
 
 
 def _typed(raw: pd.DataFrame) -> pd.DataFrame:
@@ -125,28 +112,6 @@ def _left_out(rows: pd.DataFrame) -> Iterator[tuple[str, "pd.Series[bool]", str]
         rows["title"].isna() | (rows["title"] == ""),
         "An item needs a title to be shown.",
     )
-
-
-def _loaded(kept: pd.DataFrame, decisions: list[Decision], *, origin: str, rows_read: int) -> Loaded:
-    kept = kept.sort_values(["at", "event_id"], kind="stable", ignore_index=True)
-    interactions = kept.assign(kind="purchase")[
-        ["event_id", "user_id", "item_id", "kind", "at", "quantity", "price"]
-    ]
-    users = kept.groupby("user_id", sort=True)["country"].last().reset_index()
-    result = checked(Tables(interactions=interactions, items=_items(kept), users=users))
-    report = DataReport(
-        source="online-retail",
-        origin=origin,
-        rows_read=rows_read,
-        interactions=len(interactions),
-        items=len(result.items),
-        users=len(users),
-        since=kept["at"].iloc[0].isoformat(),
-        until=kept["at"].iloc[-1].isoformat(),
-        replay=True,
-        decisions=tuple(decisions),
-    )
-    return Loaded(tables=result, report=report)
 
 
 def _items(kept: pd.DataFrame) -> pd.DataFrame:

@@ -1,8 +1,10 @@
 """What a dataset kept, what it left out, and why: nothing disappears without a count."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
+
+import pandas as pd
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,6 +23,26 @@ class Decision:
     rows: int
     outcome: str
     why: str
+
+
+@dataclass(slots=True)
+class Account:
+    """Takes note of decisions while a source applies them."""
+
+    decisions: list[Decision] = field(default_factory=list)
+
+    def left_out(self, rule: str, rows: int, why: str) -> None:
+        """Note that `rows` rows are not in the tables."""
+        self.decisions.append(Decision(rule=rule, rows=rows, outcome="left out", why=why))
+
+    def changed(self, rule: str, rows: int, why: str) -> None:
+        """Note that `rows` rows are in the tables otherwise than in the source."""
+        self.decisions.append(Decision(rule=rule, rows=rows, outcome="changed", why=why))
+
+    def drop(self, rows: pd.DataFrame, mask: "pd.Series[bool]", *, rule: str, why: str) -> pd.DataFrame:
+        """The rows without those of the mask, noted as left out."""
+        self.left_out(rule, int(mask.sum()), why)
+        return rows[~mask]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,18 +3,24 @@
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tonnage.datasets.report import DataReport
+from tonnage.datasets.report import Account, DataReport
 from tonnage.errors import DataError, NotFoundError
 from tonnage.files import whole_directory
 
-TIME = "datetime64[us, UTC]"
+TIME: Final = "datetime64[us, UTC]"
 """The dtype of every time in the tables."""
+
+INTERACTIONS = ("event_id", "user_id", "item_id", "kind", "at", "quantity", "price")
+"""Columns of the interactions, in order."""
+
+ITEMS = ("item_id", "title", "description", "category", "price")
+"""Columns of the items, in order."""
 
 NAMES = ("interactions", "items", "users")
 
@@ -41,6 +47,30 @@ class Loaded:
 
     tables: Tables
     report: DataReport
+
+    @classmethod
+    def of(
+        cls, tables: Tables, account: Account, *, source: str, origin: str, rows_read: int, replay: bool
+    ) -> "Loaded":
+        """Tables that keep their contract, with the report that follows from them.
+
+        Raises:
+            DataError: they do not, or no interaction is left.
+        """
+        times = checked(tables).interactions["at"]
+        report = DataReport(
+            source=source,
+            origin=origin,
+            rows_read=rows_read,
+            interactions=len(times),
+            items=len(tables.items),
+            users=len(tables.users),
+            since=times.min().isoformat(),
+            until=times.max().isoformat(),
+            replay=replay,
+            decisions=tuple(account.decisions),
+        )
+        return cls(tables=tables, report=report)
 
 
 @cache
