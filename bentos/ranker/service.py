@@ -1,0 +1,30 @@
+"""The ranker as a BentoML service: wiring only."""
+
+import os
+
+import bentoml
+
+from tonnage.serving import ranker
+from tonnage.serving.bento import settings
+from tonnage.serving.environment import Environment
+from tonnage.serving.inference_server import InferenceServer
+from tonnage.serving.lifecycle import refuse_unless_servable
+
+environment = Environment.read(os.environ)
+server = InferenceServer("ranker", ranker.Ranker.load, environment)
+
+
+@bentoml.service(name="ranker", **settings(environment, livez="/v2/health/live", readyz="/v2/health/ready"))
+@bentoml.asgi_app(server.app, path="/")
+class Ranker:
+    """The Open Inference Protocol over one ranker."""
+
+    @bentoml.on_deployment
+    @staticmethod
+    def check() -> None:
+        """Refuse to start with a release that it cannot serve."""
+        refuse_unless_servable(environment)
+
+    async def __is_ready__(self) -> bool:
+        """Whether BentoML's own `/readyz` says yes."""
+        return server.is_ready()

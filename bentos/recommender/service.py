@@ -1,0 +1,29 @@
+"""The recommender as a BentoML service: wiring only."""
+
+import os
+
+import bentoml
+
+from tonnage.serving.application import RecommenderServer
+from tonnage.serving.bento import settings
+from tonnage.serving.environment import Environment
+from tonnage.serving.lifecycle import refuse_unless_servable
+
+environment = Environment.read(os.environ)
+server = RecommenderServer(environment)
+
+
+@bentoml.service(name="recommender", **settings(environment, livez="/livez", readyz="/readyz"))
+@bentoml.asgi_app(server.app, path="/")
+class Recommender:
+    """The public endpoint."""
+
+    @bentoml.on_deployment
+    @staticmethod
+    def check() -> None:
+        """Refuse to start with a release that it cannot serve."""
+        refuse_unless_servable(environment)
+
+    async def __is_ready__(self) -> bool:
+        """Whether BentoML's own `/readyz` says yes."""
+        return await server.is_ready()

@@ -1,0 +1,32 @@
+"""The retriever as a BentoML service: wiring only."""
+
+import os
+
+import bentoml
+
+from tonnage.serving import retriever
+from tonnage.serving.bento import settings
+from tonnage.serving.environment import Environment
+from tonnage.serving.inference_server import InferenceServer
+from tonnage.serving.lifecycle import refuse_unless_servable
+
+environment = Environment.read(os.environ)
+server = InferenceServer("retriever", retriever.Retriever.load, environment)
+
+
+@bentoml.service(
+    name="retriever", **settings(environment, livez="/v2/health/live", readyz="/v2/health/ready")
+)
+@bentoml.asgi_app(server.app, path="/")
+class Retriever:
+    """The Open Inference Protocol over one retriever."""
+
+    @bentoml.on_deployment
+    @staticmethod
+    def check() -> None:
+        """Refuse to start with a release that it cannot serve."""
+        refuse_unless_servable(environment)
+
+    async def __is_ready__(self) -> bool:
+        """Whether BentoML's own `/readyz` says yes."""
+        return server.is_ready()

@@ -1,0 +1,91 @@
+"""How a service begins, and what it is while it runs."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from tonnage.errors import RequirementError, TonnageError
+from tonnage.features import ranking
+from tonnage.releases.release import Release, open_release
+from tonnage.serving.draining import Draining, drained_on_sigterm
+from tonnage.serving.edge import EdgeSettings, Identity
+from tonnage.serving.environment import Environment
+from tonnage.serving.metrics import Metrics
+from tonnage.telemetry import log_as_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """What every running service has.
+
+    Attributes:
+        release: open and proven whole.
+        identity: who answers.
+        metrics: of this process.
+        draining: whether it has been told to stop.
+        log: says the identity in every line.
+    """
+
+    release: Release
+    identity: Identity
+    metrics: Metrics
+    draining: Draining
+    log: Any
+
+
+@contextmanager
+def running(service: str, environment: Environment, edge: EdgeSettings) -> Iterator[Running]:
+    """Open the release and tell the edge who answers; entered in the event loop, when the server starts.
+
+    Raises:
+        TonnageError: the release cannot be served, see `open_servable`.
+    """
+    log_as_json(service)
+    release = open_servable(environment)
+    identity = Identity(service=service, track=environment.track, release=release.id)
+    log = structlog.get_logger().bind(service=service, track=identity.track, release=identity.release)
+    metrics = Metrics(service=service, track=identity.track, release=identity.release)
+    edge.serve_as(identity, metrics, log)
+    with drained_on_sigterm(environment.drain_s) as draining:
+        log.info("started", directory=str(environment.release_dir))
+        yield Running(release=release, identity=identity, metrics=metrics, draining=draining, log=log)
+    log.info("stopped")
+
+
+def open_servable(environment: Environment) -> Release:
+    """Open the release, if it is whole and this code computes the features that its ranker was trained with.
+
+    Raises:
+        NotFoundError: there is no release.
+        IntegrityError: a file is not the one that the manifest records.
+        RequirementError: another version of this package wrote it, with other feature definitions.
+    """
+    release = open_release(environment.release_dir)
+    trained_with = release.manifest.features.fingerprint
+    own = ranking.names(release.manifest.vocabularies).fingerprint()
+    if own != trained_with:
+        raise RequirementError(
+            "the release was trained with other feature definitions than this service has",
+            hint="Serve it with the version of tonnage that trained it, or train again.",
+            release=release.id,
+            expected=trained_with,
+            actual=own,
+        )
+    return release
+
+
+def refuse_unless_servable(environment: Environment) -> None:
+    """Check the release before any worker starts; a pod that cannot serve it ends here, with one line.
+
+    Raises:
+        SystemExit: with the error's exit code.
+    """
+    try:
+        open_servable(environment)
+    except TonnageError as error:
+        sys.stderr.write(f"tonnage: {error}\n")
+        raise SystemExit(error.exit_code) from None

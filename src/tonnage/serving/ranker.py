@@ -1,0 +1,171 @@
+"""The ranker: from candidates and a user to scores. It holds the item features, so callers send rows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xgboost
+
+from tonnage.domain import MAX_CANDIDATES, SOURCES, Floats, History, ItemId, Rows
+from tonnage.errors import IntegrityError
+from tonnage.features import ranking
+from tonnage.releases.release import Release
+from tonnage.serving.catalogue import category_codes
+from tonnage.serving.cgroup import threads
+from tonnage.serving.environment import Environment
+from tonnage.serving.inference_server import TensorSpec
+from tonnage.serving.oip import Inference
+from tonnage.serving.tensors import Array, ProtocolError
+
+MAX_ROWS = 4 * MAX_CANDIDATES
+"""Most rows that one request may score."""
+
+INPUTS = (
+    TensorSpec("rows", "INT32"),
+    TensorSpec("sources", "FP32", (-1, len(SOURCES))),
+    TensorSpec("user", "FP32"),
+    TensorSpec("history_rows", "INT32"),
+    TensorSpec("history_orders", "FP32"),
+    TensorSpec("history_quantities", "FP32"),
+    TensorSpec("history_first_at", "FP64"),
+    TensorSpec("history_last_at", "FP64"),
+    TensorSpec("at", "FP64", (1,)),
+)
+
+OUTPUTS = (TensorSpec("scores", "FP32"), TensorSpec("contributions", "FP32", (-1, -1)))
+
+
+class Ranker:
+    """XGBoost over the candidates of one slate.
+
+    Takes candidate `rows`, what each source thinks of them (`sources`, NaN for nothing), the `user`
+    features of `ranking.user_features`, the user's history (rows and four columns, most recent last) and
+    the time `at`. Answers `scores`; and with the parameter `explain`, `contributions`: for each row what
+    each feature adds to its score, in the manifest's order of features, and last the bias.
+    """
+
+    inputs = INPUTS
+    outputs = OUTPUTS
+
+    def __init__(
+        self, *, booster: xgboost.Booster, item_features: Floats, categories: Rows, n_user: int
+    ) -> None:
+        self._booster = booster
+        self._items = np.array(item_features, np.float32, order="C")
+        self._categories = categories
+        self._n_user = n_user
+
+    @classmethod
+    def load(cls, release: Release, environment: Environment) -> "Ranker":
+        """The ranker of a release.
+
+        Raises:
+            IntegrityError: the model does not fit the release's features.
+        """
+        features = release.manifest.features
+        booster = load_booster(release.ranker_path, threads=threads(environment.workers))
+        if booster.num_features() != len(features.all):
+            raise IntegrityError("the model does not fit the features of its release", release=release.id)
+        return cls(
+            booster=booster,
+            item_features=release.item_features,
+            categories=category_codes(release.items)[0],
+            n_user=len(features.user),
+        )
+
+    def warm_up(self) -> None:
+        """Predict once for a cold user: XGBoost's first calls take ten times as long."""
+        cold = History()
+        rows = np.arange(min(len(self._items), MAX_CANDIDATES), dtype=np.int32)
+        inputs = {
+            "rows": rows,
+            "sources": np.full((len(rows), len(SOURCES)), np.nan, np.float32),
+            "user": np.full(self._n_user, np.nan, np.float32),
+            **history_tensors(cold, np.empty(0, np.int32)),
+            "at": np.zeros(1),
+        }
+        for _ in range(3):
+            self.infer(Inference(inputs=inputs))
+
+    def infer(self, request: Inference) -> dict[str, Array]:
+        """Answer one request.
+
+        Raises:
+            ProtocolError: a tensor is missing, of another type or size, or names a row that does not exist.
+        """
+        matrix = self._matrix(request.inputs)
+        if not len(matrix):
+            return {"scores": np.empty(0, np.float32)}
+        scores = self._booster.inplace_predict(matrix, validate_features=False, predict_type="margin")
+        answer: dict[str, Array] = {"scores": np.asarray(scores, np.float32)}
+        if request.parameters.get("explain") is True:
+            answer["contributions"] = self._booster.predict(xgboost.DMatrix(matrix), pred_contribs=True)
+        return answer
+
+    def _matrix(self, inputs: Mapping[str, Array]) -> Floats:
+        rows = self._rows(inputs, "rows", least=0)
+        if len(rows) > MAX_ROWS:
+            raise ProtocolError("too many rows", tensor="rows", limit=MAX_ROWS, actual=len(rows))
+        at = float(_tensor(inputs, "at", np.float64, (1,))[0])
+        history_rows, history = self._history(inputs)
+        return ranking.assemble(
+            item=self._items[rows],
+            user=_tensor(inputs, "user", np.float32, (self._n_user,)),
+            user_item=ranking.user_item_features(history_rows, history, rows, self._categories, at=at),
+            sources=_tensor(inputs, "sources", np.float32, (len(rows), len(SOURCES))),
+        )
+
+    def _history(self, inputs: Mapping[str, Array]) -> tuple[Rows, History]:
+        rows = self._rows(inputs, "history_rows", least=-1)
+        shape = (len(rows),)
+        return rows, History(
+            # The features go by rows; the ids stay with the caller.
+            items=[ItemId("")] * len(rows),
+            orders=_tensor(inputs, "history_orders", np.float32, shape),
+            quantities=_tensor(inputs, "history_quantities", np.float32, shape),
+            first_at=_tensor(inputs, "history_first_at", np.float64, shape),
+            last_at=_tensor(inputs, "history_last_at", np.float64, shape),
+        )
+
+    def _rows(self, inputs: Mapping[str, Array], name: str, *, least: int) -> Rows:
+        rows: Rows = _tensor(inputs, name, np.int32)
+        if rows.ndim != 1 or (len(rows) and not (rows.min() >= least and rows.max() < len(self._items))):
+            raise ProtocolError("there is no such item row", tensor=name, items=len(self._items))
+        return rows
+
+
+def history_tensors(history: History, rows: Rows) -> dict[str, Array]:
+    """A history as the ranker takes it; `rows` are those of its items, -1 for an item the release lacks."""
+    return {
+        "history_rows": rows,
+        "history_orders": history.orders,
+        "history_quantities": history.quantities,
+        "history_first_at": history.first_at,
+        "history_last_at": history.last_at,
+    }
+
+
+def load_booster(path: Path, *, threads: int) -> xgboost.Booster:
+    """Read a model and set how many threads it computes with.
+
+    Raises:
+        IntegrityError: the file is not a model.
+    """
+    try:
+        booster = xgboost.Booster(model_file=path)
+    except xgboost.core.XGBoostError as error:
+        raise IntegrityError("this is not an XGBoost model", file=path) from error
+    booster.set_param({"nthread": threads})
+    return booster
+
+
+def _tensor(inputs: Mapping[str, Array], name: str, dtype: type, shape: tuple[int, ...] | None = None) -> Any:
+    array = inputs.get(name)
+    if array is None:
+        raise ProtocolError("a tensor is missing", tensor=name)
+    if array.dtype != dtype:
+        raise ProtocolError("wrong datatype", tensor=name, expected=np.dtype(dtype), actual=array.dtype)
+    if shape is not None and array.shape != shape:
+        raise ProtocolError("wrong shape", tensor=name, expected=list(shape), actual=list(array.shape))
+    return array

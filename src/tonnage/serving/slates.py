@@ -1,0 +1,121 @@
+"""What is asked, what is answered, and the pure decisions in between."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tonnage.domain import Floats, ItemId, Rows, UserId
+from tonnage.serving.candidates import Pool
+from tonnage.serving.catalogue import Catalogue, Filters
+
+REASONS = 3
+"""Features named per item when a slate is explained."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One request for a slate.
+
+    Attributes:
+        user: None for somebody without a name.
+        k: items wanted.
+        context: items the user is looking at now; counted as events, and not recommended back.
+        exclude: items that must not come.
+        exclude_seen: leave out what the user has had before.
+        explain: name reasons.
+    """
+
+    request_id: str
+    user: UserId | None
+    k: int
+    context: Sequence[ItemId] = ()
+    filters: Filters = field(default_factory=Filters)
+    exclude: Sequence[ItemId] = ()
+    exclude_seen: bool = False
+    explain: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """One item of a slate. `reasons` are feature names with what each adds to the score."""
+
+    item: ItemId
+    title: str | None
+    score: float
+    sources: list[str]
+    reasons: list[tuple[str, float]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slate:
+    """The answer to one request.
+
+    Attributes:
+        items: best first.
+        at: the time the features refer to, seconds since the epoch in UTC.
+        fallbacks: names of what was missing, the weightiest first.
+        unknown: items of the request that the release lacks.
+        candidates: how many each source proposed.
+        cold: nothing was known of the user.
+        seconds: time of each stage.
+    """
+
+    items: Sequence[Placed]
+    at: float
+    fallbacks: tuple[str, ...] = ()
+    unknown: Sequence[ItemId] = ()
+    candidates: Mapping[str, int] = field(default_factory=dict)
+    cold: bool = False
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def best(scores: Floats, k: int) -> Rows:
+    """Positions of the `k` highest scores, best first; ties in order of position."""
+    return np.argsort(-scores, kind="stable")[:k].astype(np.int32)
+
+
+def reasons(contributions: Floats, names: Sequence[str]) -> list[list[tuple[str, float]]]:
+    """The features that moved each item most, up or down, the strongest first.
+
+    Args:
+        contributions: float32 [n, len(names) + 1], the bias last.
+        names: of the features, in order.
+    """
+    moved = contributions[:, : len(names)]
+    strongest = np.argsort(-np.abs(moved), axis=1, kind="stable")[:, :REASONS]
+    return [
+        [(names[column], float(row[column])) for column in columns if row[column] != 0]
+        for row, columns in zip(moved, strongest.tolist(), strict=True)
+    ]
+
+
+def place(
+    pool: Pool,
+    scores: Floats,
+    positions: Rows,
+    catalogue: Catalogue,
+    because: Sequence[list[tuple[str, float]]] | None = None,
+) -> list[Placed]:
+    """The items of a slate.
+
+    Args:
+        pool: the candidates that competed.
+        scores: of each candidate.
+        positions: of the winners among the candidates, best first.
+        catalogue: the items.
+        because: reasons of each winner.
+    """
+    placed: list[Placed] = []
+    for place, position in enumerate(positions.tolist()):
+        row = int(pool.candidates.rows[position])
+        placed.append(
+            Placed(
+                item=catalogue.ids[row],
+                title=catalogue.titles[row],
+                score=float(scores[position]),
+                sources=pool.sources_of(position),
+                reasons=None if because is None else because[place],
+            )
+        )
+    return placed
