@@ -29,11 +29,12 @@ class Output(StrEnum):
 def up() -> None:
     """Bring the cluster up, and tell how to reach it.
 
-    Builds Kubernetes and the add-ons the first time (minutes; later runs take them from ~/.cache/tonnage), installs
-    Debian packages that are missing, and starts what does not run. It needs Linux, root and Go.
+    The first time, it builds Kubernetes and the add-ons (minutes; later runs take them from the cache) and
+    installs Debian packages that are missing. It needs Linux, root and Go.
 
-    Everything lives in namespaces of its own: ports, firewall rules, kernel settings, a Docker, a Kubernetes or a
-    kubeconfig of this machine stay as they are. TONNAGE_STATE_DIR names another place, and so another cluster.
+    Everything lives in namespaces of its own: ports, firewall rules, kernel settings, a Docker, a Kubernetes
+    or a kubeconfig of this machine stay as they are. TONNAGE_STATE_DIR names another place, and so another
+    cluster.
     """
     config = EmbeddedConfig.of(os.environ)
     access = cluster.up(config, progress=Spoken())

@@ -1,6 +1,6 @@
 """What the cluster brings beside Kubernetes itself: DNS, metrics, a Gateway, Prometheus."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -26,8 +26,11 @@ CHARTS = (
     Chart("envoy-gateway", "envoy-gateway-system"),
 )
 
-BASE = ("namespaces", "coredns", "chart-metrics-server", "prometheus", "chart-envoy-gateway")
-"""Applied as soon as the API server answers."""
+BASE = ("coredns", "chart-metrics-server", "prometheus")
+"""Applied as soon as the images are there."""
+
+GATEWAY = ("chart-envoy-gateway", "gateway")
+"""Applied once the kinds they are of, and watch, are known: the controller ends without them."""
 
 DEPLOYMENTS = {
     "kube-system": ("coredns", "metrics-server"),
@@ -57,23 +60,24 @@ def render(
     return made(cache, "manifests", [*templates, repr(sorted(values.items())), str(programs.tools)], recipe)
 
 
-def apply_base(access: ClusterAccess, manifests: Path) -> None:
-    """Apply everything but the Gateway, whose kinds must be known first.
+def apply(access: ClusterAccess, manifests: Path, names: Sequence[str]) -> None:
+    """Apply manifests by name, in one call.
 
     Raises:
         ClusterError: the API server refused something; the message is kubectl's.
     """
-    _apply(access, [manifests / f"{name}.yaml" for name in BASE])
+    named = [argument for name in names for argument in ("--filename", str(manifests / f"{name}.yaml"))]
+    # Server-side: the definitions are too large for the annotation that a client-side apply leaves.
+    access.run_kubectl("apply", "--server-side", "--force-conflicts", *named, timeout_s=APPLY_TIMEOUT_S)
 
 
 def apply_definitions(access: ClusterAccess, manifests: Path) -> None:
-    """Apply the Gateway's kinds, wait for them, then the Gateway.
+    """Apply the Gateway's kinds and the namespaces, and wait until they are known.
 
     Raises:
         ClusterError: the API server refused something; the message is kubectl's.
     """
-    definitions = manifests / "chart-gateway-crds.yaml"
-    _apply(access, [definitions])
+    apply(access, manifests, ("namespaces", "chart-gateway-crds"))
     established = (
         "wait",
         "--for=condition=Established",
@@ -82,7 +86,6 @@ def apply_definitions(access: ClusterAccess, manifests: Path) -> None:
         "--timeout=60s",
     )
     access.run_kubectl(*established, timeout_s=APPLY_TIMEOUT_S)
-    _apply(access, [manifests / "namespaces.yaml", manifests / "gateway.yaml"])
 
 
 def await_deployments(access: ClusterAccess) -> None:
@@ -131,12 +134,6 @@ def _rendered(programs: Programs, chart: Chart, values: Path) -> str:
     return run(
         [str(programs.helm), "template", chart.name, str(folder), *arguments], timeout_s=RENDER_TIMEOUT_S
     )
-
-
-def _apply(access: ClusterAccess, files: list[Path]) -> None:
-    named = [argument for file in files for argument in ("--filename", str(file))]
-    # Server-side: the definitions are too large for the annotation that a client-side apply leaves.
-    access.run_kubectl("apply", "--server-side", "--force-conflicts", *named, timeout_s=APPLY_TIMEOUT_S)
 
 
 def _wait(access: ClusterAccess, *what: str) -> None:

@@ -41,8 +41,9 @@ def boot(parts: Parts, provisions: Provisions, access: ClusterAccess, progress: 
             definitions = workers.submit(addons.apply_definitions, access, provisions.manifests)
             # A pod that comes before its image waits ten seconds for the next try.
             loaded.result()
-            addons.apply_base(access, provisions.manifests)
+            addons.apply(access, provisions.manifests, addons.BASE)
             definitions.result()
+            addons.apply(access, provisions.manifests, addons.GATEWAY)
         loaded.result()
     with progress.stage("add-ons"):
         _start(parts, anchor, [components.forwarder(parts)])

@@ -1,30 +1,23 @@
-"""The add-ons' images: a program and the libraries it needs, as an archive that containerd loads."""
+"""The add-ons' images: a program and the libraries it needs."""
 
-import hashlib
-import io
-import json
 import sys
-import tarfile
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from pydantic import Field
 
 from tonnage.deployment.access import run
 from tonnage.deployment.embedded import debian
+from tonnage.deployment.embedded.archive import FORMAT, write_archive
 from tonnage.deployment.embedded.artifacts import made
 from tonnage.deployment.embedded.builds import Programs
 from tonnage.errors import ConfigError
 from tonnage.settings import Section, read_toml
 
 PREFIX = "localhost/tonnage"
-USER = 65532
-"""The images' user, unless a pod says otherwise; the number that distroless images use."""
-
 ARCHIVE = "image.tar"
 DOCUMENTATION = tuple(
     f"usr/share/{folder}" for folder in ("bug", "doc", "doc-base", "lintian", "locale", "man")
@@ -96,7 +89,11 @@ def build(recipes: Mapping[str, Recipe], programs: Programs, cache: Path) -> dic
 
 
 def _build(name: str, recipe: Recipe, programs: Programs, cache: Path) -> Image:
-    contents = [recipe.model_dump_json(), *(str(_program(programs, program)) for program in recipe.go)]
+    contents = [
+        FORMAT,
+        recipe.model_dump_json(),
+        *(str(_program(programs, program)) for program in recipe.go),
+    ]
 
     def fill(into: Path) -> None:
         with tempfile.TemporaryDirectory(dir=cache) as scratch, (into / ARCHIVE).open("wb") as out:
@@ -105,7 +102,7 @@ def _build(name: str, recipe: Recipe, programs: Programs, cache: Path) -> Image:
             }
             files |= _wheel_files(recipe.python, Path(scratch)) if recipe.python else {}
             files |= _debian_files(name, recipe, cache)
-            _write_archive(out, f"{PREFIX}/{name}:{recipe.version}", recipe.entrypoint, files)
+            write_archive(out, f"{PREFIX}/{name}:{recipe.version}", recipe.entrypoint, files)
 
     directory = made(cache, f"image-{name}", contents, fill)
     return Image(repository=f"{PREFIX}/{name}", tag=recipe.version, archive=directory / ARCHIVE)
@@ -132,79 +129,3 @@ def _wheel_files(wheel: Wheel, scratch: Path) -> dict[str, Path]:
     install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--target", str(scratch)]
     run([*install, "--python", sys.executable, wheel.requirement], timeout_s=WHEEL_TIMEOUT_S)
     return {target.lstrip("/"): scratch / source for source, target in wheel.files.items()}
-
-
-def _write_archive(
-    out: io.BufferedWriter, reference: str, entrypoint: list[str], files: Mapping[str, Path]
-) -> None:
-    """Write a docker-archive with one layer; the same files give the same bytes."""
-    with tempfile.TemporaryFile() as layer:
-        with tarfile.open(fileobj=layer, mode="w") as archive:
-            for entry in _entries(files):
-                source = files.get(entry.name)
-                if entry.isreg() and source is not None:
-                    with source.open("rb") as content:
-                        archive.addfile(entry, content)
-                else:
-                    archive.addfile(entry)
-        layer.seek(0)
-        digest = hashlib.file_digest(layer, "sha256").hexdigest()
-        size = layer.tell()
-        layer.seek(0)
-        config = json.dumps(_config(entrypoint, digest)).encode()
-        manifest = [{"Config": "config.json", "RepoTags": [reference], "Layers": ["layer.tar"]}]
-        with tarfile.open(fileobj=out, mode="w") as archive:
-            _add(archive, "config.json", io.BytesIO(config), len(config))
-            _add(archive, "layer.tar", layer, size)
-            written = json.dumps(manifest).encode()
-            _add(archive, "manifest.json", io.BytesIO(written), len(written))
-
-
-def _entries(files: Mapping[str, Path]) -> list[tarfile.TarInfo]:
-    """The layer's entries, parents first, everything root's; a place for temporary files is always there."""
-    folders = {"tmp": 0o1777}
-    for name in files:
-        folders |= {str(parent): 0o755 for parent in Path(name).parents if str(parent) not in {".", "tmp"}}
-    entries = {name: _folder(name, mode) for name, mode in folders.items()}
-    for name, path in files.items():
-        if path.is_symlink():
-            entries[name] = _symlink(name, str(path.readlink()))
-        elif path.is_file():
-            entries[name] = _file(name, path)
-    return [entries[name] for name in sorted(entries)]
-
-
-def _folder(name: str, mode: int) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.mode = tarfile.DIRTYPE, mode
-    return entry
-
-
-def _symlink(name: str, target: str) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(name)
-    entry.type, entry.linkname = tarfile.SYMTYPE, target
-    return entry
-
-
-def _file(name: str, path: Path) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = path.stat().st_size, path.stat().st_mode & 0o755
-    return entry
-
-
-def _add(archive: tarfile.TarFile, name: str, content: IO[bytes], size: int) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = size, 0o644
-    archive.addfile(entry, content)
-
-
-def _config(entrypoint: list[str], layer: str) -> dict[str, object]:
-    path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    return {
-        "architecture": "amd64",
-        "os": "linux",
-        "created": "1980-01-01T00:00:00Z",
-        "config": {"Entrypoint": entrypoint, "Env": [path], "User": str(USER), "WorkingDir": "/"},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]},
-        "history": [{"created": "1980-01-01T00:00:00Z", "created_by": "tonnage cluster"}],
-    }

@@ -43,6 +43,8 @@ def enter(config: EmbeddedConfig, addresses: Addresses) -> int:
     """
     pid = processes.running(config, ANCHOR)
     if pid is None:
+        # The kernel takes an earlier namespace away in its own time; until then its cable looks like ours.
+        unlink(config)
         _ready(config).unlink(missing_ok=True)
         pid = processes.start(config, _anchor(config))
     _await_ready(config)
