@@ -13,8 +13,8 @@ from pathlib import Path
 def whole_directory(target: Path) -> Iterator[Path]:
     """Yield an empty directory that takes the place of `target` when the block ends without an error.
 
-    A reader sees the former content or the new, never a mixture. After an error, or when the process is killed,
-    the former content stands.
+    A reader sees the former content or the new, never a mixture. After an error, or when the process is
+    killed, the former content stands.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))

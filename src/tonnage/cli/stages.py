@@ -6,11 +6,139 @@ The key of the last finished run stands beside the stage's result; the same key 
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tonnage
+from tonnage.cli.project import Project
+from tonnage.errors import DependencyError
 from tonnage.telemetry import Progress
+
+if TYPE_CHECKING:
+    from tonnage.datasets.config import DatasetConfig
+    from tonnage.datasets.tables import Loaded
+    from tonnage.packaging.pipeline import Packaged
+    from tonnage.packaging.sinks import ImageSink
+    from tonnage.releases.registry import Registry
+    from tonnage.releases.release import Release
+
+
+def data(project: Project, progress: Progress) -> str:
+    """Load the project's three tables, if they have changed.
+
+    Returns:
+        The stage's key.
+
+    Raises:
+        DataError: a file breaks the contract.
+        DependencyError: Online Retail was asked for by name and cannot be had.
+    """
+    from tonnage.datasets.config import DatasetConfig
+    from tonnage.datasets.tables import write
+
+    config = project.section("dataset", DatasetConfig)
+    sources = [stamp(file) for file in config.files(project.root) if file.exists()]
+    key = key_of("data", config.model_dump(), sources, source_digest("datasets"))
+
+    def work() -> None:
+        loaded = _load(project, config, progress)
+        write(loaded, project.data)
+
+    unless_done("data", key, project.data, progress, work)
+    return key
+
+
+def _load(project: Project, config: "DatasetConfig", progress: Progress) -> "Loaded":
+    from tonnage.datasets.loading import load
+
+    try:
+        return load(config, root=project.root, progress=progress)
+    except DependencyError as error:
+        if "source" in project.tables.get("dataset", {}):
+            raise
+        progress.say(f"{error}")
+        progress.say("no source is named in tonnage.toml, so the simulator's shop takes its place")
+        return load(config.model_copy(update={"source": "simulator"}), root=project.root, progress=progress)
+
+
+def features(project: Project, progress: Progress) -> str:
+    """Compute the feature rows, if the data, their definitions or their settings have changed.
+
+    Returns:
+        The stage's key.
+    """
+    from tonnage.features.config import FeaturesConfig
+    from tonnage.features.store import build
+
+    below = data(project, progress)
+    config = project.section("features", FeaturesConfig)
+    key = key_of("features", below, config.model_dump(), source_digest("features"))
+
+    def work() -> None:
+        build(project.data, project.features, config, progress=progress)
+
+    unless_done("features", key, project.features / "rows", progress, work)
+    return key
+
+
+def release(project: Project, progress: Progress) -> "Release":
+    """Train, judge, write and register a release, if anything that it depends on has changed.
+
+    Raises:
+        IntegrityError: the release on disk is not what its manifest records.
+    """
+    from tonnage.releases.release import open_release
+    from tonnage.training.config import TrainingConfig
+
+    below = features(project, progress)
+    config = project.section("training", TrainingConfig)
+    key = key_of("release", below, config.model_dump(), source_digest("training", "releases"))
+    # Releases stay beside each other, so the stage's result is not the directory but a name in it.
+    latest = project.releases / ".latest"
+
+    def work() -> None:
+        from tonnage.datasets.tables import read, read_report
+        from tonnage.releases.writing import write_release
+        from tonnage.training.training import train
+
+        replay = read_report(project.data).replay
+        trained = train(read(project.data), project.features, config, progress=progress, replay=replay)
+        written = write_release(trained, project.releases)
+        registry(project).register(written)
+        latest.write_text(written.id, encoding="ascii")
+
+    unless_done("train", key, latest, progress, work)
+    return open_release(project.releases / latest.read_text(encoding="ascii"))
+
+
+def package(project: Project, made: "Release", sink: "ImageSink", progress: Progress) -> "Packaged":
+    """Make the three images of a release and hand them to a sink; a layer that is there is not made again."""
+    from tonnage.packaging.config import PackagingConfig
+    from tonnage.packaging.pipeline import package as package_release
+
+    config = project.section("packaging", PackagingConfig)
+    with progress.stage(f"package {made.id}"):
+        return package_release(
+            made, config, project.packaging, cache=layer_cache(), sink=sink, progress=progress
+        )
+
+
+def layer_cache() -> Path:
+    """Where image layers that outlive a project are kept."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "tonnage" / "layers"
+
+
+def registry(project: Project) -> "Registry":
+    """The registry that the project's `[registry]` names."""
+    from tonnage.releases.config import RegistryConfig
+    from tonnage.releases.registry import Registry
+
+    config = project.section("registry", RegistryConfig)
+    uri, artifacts = config.location(project.mlflow)
+    return Registry(uri, config.model, artifacts)
 
 
 def source_digest(*subpackages: str) -> str:

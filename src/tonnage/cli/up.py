@@ -1,0 +1,104 @@
+"""`tonnage up`: the whole voyage in one command."""
+
+import json
+import os
+import shlex
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tonnage.cli import stages
+from tonnage.cli.options import DEFAULT, ProjectFile
+from tonnage.cli.project import Project
+from tonnage.errors import DependencyError
+from tonnage.telemetry import Progress, Spoken
+
+if TYPE_CHECKING:
+    from tonnage.deployment.access import ClusterAccess
+    from tonnage.deployment.deploying import Deployed
+    from tonnage.releases.release import Release
+
+app = typer.Typer(help="From the project's data to an answered recommendation on the embedded Kubernetes.")
+
+
+@app.callback(invoke_without_command=True)
+def up(project: ProjectFile = DEFAULT) -> None:
+    """From the project's data to an answered recommendation on the embedded Kubernetes.
+
+    Data, features, a trained and registered release, three images, a running Kubernetes, the chart
+    installed, and one question asked through the Gateway. Run again it does only what changed; interrupted
+    at any moment, it goes on where it was. The cluster is built and booted while the release is made.
+    """
+    from tonnage.deployment.config import DeploymentConfig
+    from tonnage.deployment.deploying import commands, deploy
+    from tonnage.deployment.embedded import cluster, requirements
+    from tonnage.deployment.embedded.config import EmbeddedConfig
+    from tonnage.packaging.sinks import Loaded
+
+    opened = Project.open(project)
+    embedded = EmbeddedConfig.of(os.environ)
+    deployment = opened.section("deployment", DeploymentConfig)
+    record = opened.root / "build" / "up.jsonl"
+    record.parent.mkdir(parents=True, exist_ok=True)
+    progress = Spoken(record=record)
+    requirements.check_rights()
+    requirements.provide_packages(embedded.sources / "packages.txt", progress)
+    with progress.stage("up"), ThreadPoolExecutor(max_workers=1) as beside:
+        booting = beside.submit(cluster.up, embedded, progress=progress)
+        made = stages.release(opened, progress)
+        release = chosen(opened, made, progress)
+
+        def load(archive: Path) -> object:
+            # Packaging gets this far without a cluster; only here must it be there.
+            booting.result()
+            return cluster.load_image(embedded, archive)
+
+        packaged = stages.package(opened, release, Loaded(load=load), progress)
+        access = booting.result()
+        deployed = deploy(
+            access, deployment, values=[packaged.values_path], features=opened.features, progress=progress
+        )
+    show(made, access, deployed, commands(access, deployed))
+
+
+def chosen(project: Project, made: "Release", progress: Progress) -> "Release":
+    """The release to deploy: the one just made if it beat its baselines, else the champion if there is."""
+    from tonnage.releases.release import open_release
+
+    registry = stages.registry(project)
+    champion = registry.champion()
+    if made.manifest.evaluation.accepted:
+        if champion is None or champion.id != made.id:
+            registry.promote(made.id, by="tonnage up", reason="newest release that beat every baseline")
+        return made
+    progress.say(f"{made.id} is REJECTED: {'; '.join(made.manifest.evaluation.reasons)}")
+    if champion is not None:
+        progress.say(f"the champion {champion.id} is deployed instead")
+        return open_release(project.releases / champion.id)
+    progress.say("there is no champion yet, so it is deployed all the same, for you to look at")
+    return made
+
+
+def show(made: "Release", access: "ClusterAccess", deployed: "Deployed", further: list[str]) -> None:
+    """Print what a person wants to see at the end: how good the release is, and how to go on."""
+    from rich.console import Console
+
+    from tonnage.training.evaluation import Evaluation
+
+    Console().print(Evaluation.from_dict(made.manifest.evaluation.model_dump()).table())
+    for line in further:
+        typer.echo(line)
+    url = f"{access.gateway_url}/v1/recommendations"
+    body = json.dumps({"user_id": deployed.known_user, "k": 5})
+    headers = {"content-type": "application/json", "x-user-id": deployed.known_user}
+    named = " ".join(f"-H {shlex.quote(f'{name}: {value}')}" for name, value in headers.items())
+    typer.echo(f"\ncurl -s {named} -d {shlex.quote(body)} {url}")
+    request = urllib.request.Request(url, data=body.encode(), headers=headers)  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            typer.echo(json.dumps(json.load(answer), indent=2, ensure_ascii=False))
+    except OSError as error:
+        raise DependencyError("the recommender does not answer", url=url) from error
