@@ -1,17 +1,12 @@
 """The latest feature row of each user, for serving; imports nothing that builds features."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from feast import FeatureStore
-from redis.exceptions import RedisError
 
 from tonnage.domain import UserId
-from tonnage.errors import ConfigError, DependencyError
+from tonnage.features.address import is_redis, online_store_errors, sqlite_file
 from tonnage.features.definitions import USER_ROW, open_store
 from tonnage.features.rows import UserRow
 
@@ -67,7 +62,7 @@ def online_store_settings(url: str, *, timeout_s: float) -> dict[str, Any]:
     Raises:
         ConfigError: neither redis:// nor sqlite:///.
     """
-    if urlsplit(url).scheme in ("redis", "rediss"):
+    if is_redis(url):
         return {
             "type": "tonnage.features.redis_online.BoundedRedisOnlineStore",
             "url": url,
@@ -76,41 +71,3 @@ def online_store_settings(url: str, *, timeout_s: float) -> dict[str, Any]:
     file = sqlite_file(url)
     file.parent.mkdir(parents=True, exist_ok=True)
     return {"type": "sqlite", "path": str(file)}
-
-
-def sqlite_file(url: str) -> Path:
-    """The absolute path in `sqlite:///relative` or `sqlite:////absolute`.
-
-    Raises:
-        ConfigError: any other URL.
-    """
-    if not url.startswith("sqlite:///") or url == "sqlite:///":
-        raise ConfigError(
-            "not an online store",
-            hint="Use redis://host:port/0 or sqlite:///path/online.db.",
-            url=without_password(url),
-        )
-    return Path(url.removeprefix("sqlite:///")).absolute()
-
-
-@contextmanager
-def online_store_errors(url: str) -> Iterator[None]:
-    """Say failures of the store in our own words.
-
-    Raises:
-        DependencyError: in place of what Redis or SQLite raised.
-    """
-    try:
-        yield
-    except (RedisError, sqlite3.Error) as error:
-        raise DependencyError(
-            f"the online store failed: {error}",
-            hint="Is it up, and reachable from here?",
-            store=without_password(url),
-        ) from error
-
-
-def without_password(url: str) -> str:
-    """The URL as it may stand in a log."""
-    parts = urlsplit(url)
-    return url.replace(f":{parts.password}@", ":***@") if parts.password else url

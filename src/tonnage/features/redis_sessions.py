@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tonnage.domain import UserId
-from tonnage.features.online import online_store_errors
+from tonnage.features.address import online_store_errors
 from tonnage.features.redis_client import connect
 from tonnage.features.rows import SessionEvent
 from tonnage.features.sessions import RECENT, TTL_S, by_user, decode, encode, latest_first

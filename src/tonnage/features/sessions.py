@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from tonnage.domain import ItemId, UserId
+from tonnage.features.address import is_redis
 from tonnage.features.rows import SessionEvent
 
 RECENT = 200
@@ -46,7 +46,7 @@ def open_sessions(url: str, *, timeout_s: float = 0.05) -> Sessions:
     Raises:
         ConfigError: the URL is neither redis:// nor sqlite:///.
     """
-    if urlsplit(url).scheme in ("redis", "rediss"):
+    if is_redis(url):
         from tonnage.features.redis_sessions import RedisSessions
 
         return RedisSessions(url, timeout_s=timeout_s)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 from tonnage.domain import UserId
-from tonnage.features.online import online_store_errors, sqlite_file
+from tonnage.features.address import online_store_errors, sqlite_file
 from tonnage.features.rows import SessionEvent
 from tonnage.features.sessions import RECENT, TTL_S, by_user, decode, encode, latest_first
 

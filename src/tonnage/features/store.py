@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from tonnage.domain import ItemId, UserId
 from tonnage.errors import DataError, NotFoundError
+from tonnage.features.address import online_store_errors
 from tonnage.features.config import FeaturesConfig
 from tonnage.features.definitions import (
     ITEM_ROW,
@@ -26,7 +27,7 @@ from tonnage.features.definitions import (
 )
 from tonnage.features.history import user_history, user_profile
 from tonnage.features.item_stats import COUNTS, ITEM_COLUMNS, item_stats
-from tonnage.features.online import online_store_errors, online_store_settings
+from tonnage.features.online import online_store_settings
 from tonnage.features.rows import UserRow
 from tonnage.files import whole_directory
 from tonnage.telemetry import Progress
@@ -106,7 +107,7 @@ class OfflineFeatures:
             DataError: `at` is not a midnight in UTC.
         """
         known = self._as_of("item_id", items, at, ITEM_ROW).to_pandas().set_index("item_id")[[*ITEM_COLUMNS]]
-        asked = known.reindex(pd.Index(items, name="item_id"))
+        asked = known.reindex(pd.Index(items, name="item_id")).astype("float64")
         rows: pd.DataFrame = asked.fillna(dict.fromkeys(COUNTS, 0.0))
         return rows
 
