@@ -48,7 +48,7 @@ def render(
     sources: Path, cache: Path, programs: Programs, images: Mapping[str, Image], addresses: Addresses
 ) -> Path:
     """A directory of finished manifests, and the values that fit our chart to this cluster."""
-    values = _values(images, addresses)
+    values = placeholders(images, addresses)
     templates = sorted((sources / "addons").glob("*.yaml"))
 
     def recipe(into: Path) -> None:
@@ -109,7 +109,8 @@ def await_services(access: ClusterAccess) -> None:
     _wait(access, "--for=condition=Programmed", "--namespace", "tonnage-gateway", "gateway/tonnage")
 
 
-def _values(images: Mapping[str, Image], addresses: Addresses) -> dict[str, str]:
+def placeholders(images: Mapping[str, Image], addresses: Addresses) -> dict[str, str]:
+    """What the templates under `devcluster/addons` are filled with."""
     values = {"dns_ip": addresses.dns, "gateway_node_port": str(GATEWAY_NODE_PORT)}
     values["prometheus_node_port"] = str(PROMETHEUS_NODE_PORT)
     for name, image in images.items():

@@ -60,7 +60,7 @@ class Addresses:
     @property
     def host(self) -> str:
         """This machine, as pods see it."""
-        return str(self._net()[-4])
+        return str(self._net()[-2])
 
     @property
     def node(self) -> str:
