@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tonnage.cli.options import DEFAULT, As, Output, ProjectFile
 from tonnage.cli.project import Project
 from tonnage.telemetry import Spoken
 
@@ -18,13 +19,6 @@ if TYPE_CHECKING:
     from tonnage.packaging.pipeline import Packaged
     from tonnage.packaging.sinks import ImageSink
     from tonnage.releases.release import Release
-
-
-class Output(StrEnum):
-    """How the result is printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 class Backend(StrEnum):
@@ -66,12 +60,8 @@ def package(
     refresh_base: Annotated[
         bool, typer.Option("--refresh-base", help="Make the Debian layer again, with its present packages.")
     ] = False,
-    project: Annotated[Path, typer.Option("--project", help="The project's tonnage.toml.")] = Path(
-        "tonnage.toml"
-    ),
-    output: Annotated[
-        Output, typer.Option("--output", "-o", help="A table, or JSON for a script.")
-    ] = Output.TABLE,
+    project: ProjectFile = DEFAULT,
+    output: As = Output.TABLE,
 ) -> None:
     """Package a release.
 

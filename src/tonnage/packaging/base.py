@@ -35,7 +35,7 @@ UNNEEDED = (
 _EMPTY = ("etc/hostname", "etc/machine-id", "etc/resolv.conf")
 """debootstrap copies these from the machine it runs on."""
 
-_RECIPE = 1
+_RECIPE = 2
 
 
 def base_key(config: PackagingConfig) -> str:

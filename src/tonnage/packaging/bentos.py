@@ -15,7 +15,7 @@ from tonnage.packaging.commands import run
 from tonnage.packaging.config import PackagingConfig
 from tonnage.packaging.dockerfile import dockerfile_template
 from tonnage.packaging.layers import Tree, digest_of, key_of
-from tonnage.packaging.runtime import BENTO, RELEASE
+from tonnage.packaging.runtime import BENTO, OPTIMIZATION, RELEASE
 from tonnage.packaging.scratch import scratch
 from tonnage.packaging.sources import Sources
 from tonnage.releases.release import Release
@@ -71,7 +71,7 @@ def build_bento(name: str, release: Release, config: PackagingConfig, sources: S
     with scratch(home.parent) as directory:
         context = directory / name
         sources.lay_out(name, context)
-        code_key = key_of("code", _RECIPE, name, digest_of(context), BENTO)
+        code_key = key_of("code", _RECIPE, name, digest_of(context), BENTO, OPTIMIZATION)
         (context / "Dockerfile.j2").write_text(dockerfile_template(config.base_image), encoding="utf-8")
         shutil.copy(sources.requirements(name), context / "requirements.txt")
         key = key_of("bento", _RECIPE, digest_of(context), release.manifest.digest, version("bentoml"))
@@ -94,7 +94,13 @@ def _bentoml_build(context: Path, version_: str, home: Path) -> None:
     run(
         [sys.executable, "-m", "bentoml", "build", "--version", version_, "--output", "tag", str(context)],
         hint="Install Tonnage with the extra [pipeline].",
-        environment={"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"},
+        # BentoML imports the service: 10 s without stored bytecode, 6 s with Feast's type checks.
+        environment={
+            "BENTOML_HOME": str(home),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONOPTIMIZE": OPTIMIZATION,
+        },
         directory=context,
     )
 

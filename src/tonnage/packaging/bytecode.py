@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tonnage.errors import ClusterError, RequirementError
 from tonnage.packaging.commands import run
+from tonnage.packaging.runtime import OPTIMIZATION
 
 
 def python_of_images() -> str:
@@ -36,16 +37,8 @@ def compile_tree(directory: Path, *, seen_as: str) -> None:
     # Hash seed: sets are stored in its order.
     run(
         [
-            *(
-                python_of_images(),
-                "-m",
-                "compileall",
-                "-q",
-                "-j",
-                "1",
-                "--invalidation-mode",
-                "unchecked-hash",
-            ),
+            *(python_of_images(), "-m", "compileall", "-q", "-o", OPTIMIZATION),
+            *("--invalidation-mode", "unchecked-hash"),
             *("-s", str(directory), "-p", seen_as, str(directory)),
         ],
         hint="Install Python 3.11.",

@@ -50,7 +50,7 @@ def containerize(
     progress: Progress,
     track: str = "stable",
 ) -> Packaged:
-    """Build the bentos of a release, let BentoML and a container tool make their images, and write the values.
+    """Build the bentos of a release, have a container tool make their images by BentoML, write the values.
 
     Args:
         release: an open release.

@@ -7,7 +7,16 @@ Generated, so that what an image needs to run has one home, `runtime`.
 import json
 
 from tonnage.packaging.environment import UNNEEDED_DIRECTORIES, UNNEEDED_FILES, UNNEEDED_PATHS
-from tonnage.packaging.runtime import BENTO, ENTRYPOINT, ENVIRONMENT, PORT, SITE_PACKAGES, UID, VARIABLES
+from tonnage.packaging.runtime import (
+    BENTO,
+    ENTRYPOINT,
+    ENVIRONMENT,
+    OPTIMIZATION,
+    PORT,
+    SITE_PACKAGES,
+    UID,
+    VARIABLES,
+)
 
 _TEMPLATE = """\
 {% extends bento_base_template %}
@@ -24,7 +33,7 @@ RUN uv venv --python python3.11 <environment> \\
  && (cd <site_packages> && rm -rf <paths>) \\
  && find <environment> -depth -type d \\( <directories> \\) -exec rm -rf {} + \\
  && find <environment> -type f \\( <files> \\) -delete \\
- && PYTHONHASHSEED=0 <environment>/bin/python -m compileall -q \\
+ && PYTHONHASHSEED=0 <environment>/bin/python -m compileall -q -o <optimization> \\
     --invalidation-mode unchecked-hash <site_packages>
 {% endblock %}
 {% block SETUP_BENTO_USER %}
@@ -62,6 +71,7 @@ def dockerfile_template(base_image: str) -> str:
         "directories": _any_of(UNNEEDED_DIRECTORIES),
         "files": _any_of(UNNEEDED_FILES),
         "bento": BENTO,
+        "optimization": OPTIMIZATION,
         "port": str(PORT),
         "uid": str(UID),
         "entrypoint": json.dumps(ENTRYPOINT),

@@ -47,7 +47,7 @@ UNNEEDED_PATHS = (
 )
 """Below `site-packages`: large, and imported by nothing that serves (a test starts each image)."""
 
-_RECIPE = 1
+_RECIPE = 2
 _PLATFORMS = {"x86_64": "x86_64-manylinux_2_36", "aarch64": "aarch64-manylinux_2_36"}
 
 

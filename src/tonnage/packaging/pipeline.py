@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tonnage.packaging.base import base_key, base_trees
 from tonnage.packaging.bentos import Bento, build_bento, code_trees, model_trees
@@ -118,29 +119,30 @@ class _Work:
 
     def images(self, release: Release, home: Path) -> tuple[list[Bento], list[Image]]:
         with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            base = pool.submit(self._base)
+            # The largest first: what is left at the end should be small.
+            environments = {name: pool.submit(self._environment, name) for name in reversed(BENTOS)}
+            bentos = {name: pool.submit(self._bento, name, release, home) for name in BENTOS}
+            own = {name: pool.submit(self._code_and_model, bentos[name]) for name in BENTOS}
             try:
-                base = pool.submit(self._base)
-                # The largest first: what is left at the end should be small.
-                environments = {name: pool.submit(self._environment, name) for name in reversed(BENTOS)}
-                bentos = {name: pool.submit(self._bento, name, release, home) for name in BENTOS}
-                own = {name: pool.submit(self._code_and_model, bentos[name]) for name in BENTOS}
-                layers = {
-                    name: (base.result(), environments[name].result(), *own[name].result()) for name in BENTOS
-                }
+                _all_done([base, *environments.values(), *bentos.values(), *own.values()])
             except BaseException:
-                pool.shutdown(cancel_futures=True)
+                pool.shutdown(wait=False, cancel_futures=True)
                 raise
         images = [
-            self.layout.add(
-                bento=name,
-                release=release.id,
-                name=f"{self.config.repository}/{name}:{release.id}",
-                machine=os.uname().machine,
-                layers=layers[name],
-            )
+            self._image(name, release, (base.result(), environments[name].result(), *own[name].result()))
             for name in BENTOS
         ]
         return [bentos[name].result() for name in BENTOS], images
+
+    def _image(self, name: str, release: Release, layers: Sequence[Layer]) -> Image:
+        return self.layout.add(
+            bento=name,
+            release=release.id,
+            name=f"{self.config.repository}/{name}:{release.id}",
+            machine=os.uname().machine,
+            layers=layers,
+        )
 
     def _base(self) -> Layer:
         make = self._told("base layer (debootstrap)", lambda: base_trees(self.config, self.cache))
@@ -177,3 +179,10 @@ class _Work:
                 yield trees
 
         return making
+
+
+def _all_done(futures: Sequence[Future[Any]]) -> None:
+    """Wait for all; the first failure is raised when it happens, not when the others have ended."""
+    finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
+    for future in finished:
+        future.result()

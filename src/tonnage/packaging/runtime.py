@@ -12,12 +12,17 @@ RELEASE = f"{BENTO}/src/release"
 
 PORT = 3000
 
+OPTIMIZATION = "1"
+"""Of Python: assertions are for tests. The layers hold bytecode of this level only."""
+
 VARIABLES = {
     "PATH": f"{ENVIRONMENT}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
     "PYTHONUNBUFFERED": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
+    # Otherwise Feast adds type checks to itself at import: 3.6 s of CPU instead of 1.0, per process.
+    "PYTHONOPTIMIZE": OPTIMIZATION,
     # /tmp is the only place that a pod with a read-only root can write to.
     "HOME": "/tmp",  # noqa: S108
     "BENTOML_HOME": "/tmp/bentoml",  # noqa: S108
