@@ -24,20 +24,24 @@ def data(
 ) -> None:
     r"""Load the interactions, items and users; say what was left out, and why.
 
-    Leaves interactions, items and users as Parquet in build/data beside tonnage.toml, and report.json with them,
-    whole or not at all. What has not changed is not read again.
+    Leaves interactions, items and users as Parquet in build/data beside
+    tonnage.toml, and report.json with them, whole or not at all. What has not
+    changed is not read again.
 
     Where the rows come from is \[dataset] source in tonnage.toml:
 
-    online-retail, the default: a UK gift shop's 541,909 invoice lines, published by UCI. Read from \[dataset]
-    path, else from the cache, else downloaded. When it cannot be had and tonnage.toml names no source, a shop
+    online-retail, the default: a UK gift shop's 541,909 invoice lines,
+    published by UCI. Read from \[dataset] path, else from the cache, else
+    downloaded. When it cannot be had and tonnage.toml names no source, a shop
     is simulated instead.
 
-    tables: CSV or Parquet files of yours. \[dataset.interactions], \[dataset.items] and \[dataset.users] name
-    path and columns; examples/small-shop/tonnage.toml is a whole one. Whatever is wrong with the files is said
-    at once, with file, column and row.
+    tables: CSV or Parquet files of yours. \[dataset.interactions],
+    \[dataset.items] and \[dataset.users] name path and columns;
+    examples/small-shop/tonnage.toml is a whole one. Whatever is wrong with the
+    files is said at once, with file, column and row.
 
-    simulator: a made-up shop whose tastes are known; \[dataset.simulator] sets its size and seed.
+    simulator: a made-up shop whose tastes are known; \[dataset.simulator] sets
+    its size and seed.
     """
     from rich.console import Console
 
