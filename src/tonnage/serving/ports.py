@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from tonnage.domain import Floats, History, Rows, UserId
 from tonnage.errors import DependencyError
 from tonnage.features.rows import UserRow
 from tonnage.serving.catalogue import Mask
+from tonnage.serving.tensors import Array
 
 
 class LateError(DependencyError):
@@ -55,6 +58,20 @@ class Shortlist:
     history_rows: Rows
     history: History
     at: float
+
+    def tensors(self) -> dict[str, Array]:
+        """The inputs of the ranker's protocol."""
+        return {
+            "rows": self.rows,
+            "sources": self.sources,
+            "user": self.user,
+            "history_rows": self.history_rows,
+            "history_orders": self.history.orders,
+            "history_quantities": self.history.quantities,
+            "history_first_at": self.history.first_at,
+            "history_last_at": self.history.last_at,
+            "at": np.array([self.at]),
+        }
 
 
 class Users(Protocol):

@@ -16,6 +16,7 @@ from tonnage.serving.cgroup import threads
 from tonnage.serving.environment import Environment
 from tonnage.serving.inference_server import TensorSpec
 from tonnage.serving.oip import Inference
+from tonnage.serving.ports import Shortlist
 from tonnage.serving.tensors import Array, ProtocolError
 
 MAX_ROWS = 4 * MAX_CANDIDATES
@@ -76,17 +77,17 @@ class Ranker:
 
     def warm_up(self) -> None:
         """Predict once for a cold user: XGBoost's first calls take ten times as long."""
-        cold = History()
         rows = np.arange(min(len(self._items), MAX_CANDIDATES), dtype=np.int32)
-        inputs = {
-            "rows": rows,
-            "sources": np.full((len(rows), len(SOURCES)), np.nan, np.float32),
-            "user": np.full(self._n_user, np.nan, np.float32),
-            **history_tensors(cold, np.empty(0, np.int32)),
-            "at": np.zeros(1),
-        }
+        cold = Shortlist(
+            rows=rows,
+            sources=np.full((len(rows), len(SOURCES)), np.nan, np.float32),
+            user=np.full(self._n_user, np.nan, np.float32),
+            history_rows=np.empty(0, np.int32),
+            history=History(),
+            at=0.0,
+        )
         for _ in range(3):
-            self.infer(Inference(inputs=inputs))
+            self.infer(Inference(inputs=cold.tensors()))
 
     def infer(self, request: Inference) -> dict[str, Array]:
         """Answer one request.
@@ -94,12 +95,20 @@ class Ranker:
         Raises:
             ProtocolError: a tensor is missing, of another type or size, or names a row that does not exist.
         """
-        matrix = self._matrix(request.inputs)
+        # What a caller makes up may divide by nothing; XGBoost says what it cannot take.
+        with np.errstate(all="ignore"):
+            matrix = self._matrix(request.inputs)
         if not len(matrix):
             return {"scores": np.empty(0, np.float32)}
+        try:
+            return self._scored(matrix, explain=request.parameters.get("explain") is True)
+        except xgboost.core.XGBoostError as error:
+            raise ProtocolError(f"the features cannot be scored: {error}") from error
+
+    def _scored(self, matrix: Floats, *, explain: bool) -> dict[str, Array]:
         scores = self._booster.inplace_predict(matrix, validate_features=False, predict_type="margin")
         answer: dict[str, Array] = {"scores": np.asarray(scores, np.float32)}
-        if request.parameters.get("explain") is True:
+        if explain:
             answer["contributions"] = self._booster.predict(xgboost.DMatrix(matrix), pred_contribs=True)
         return answer
 
@@ -133,17 +142,6 @@ class Ranker:
         if rows.ndim != 1 or (len(rows) and not (rows.min() >= least and rows.max() < len(self._items))):
             raise ProtocolError("there is no such item row", tensor=name, items=len(self._items))
         return rows
-
-
-def history_tensors(history: History, rows: Rows) -> dict[str, Array]:
-    """A history as the ranker takes it; `rows` are those of its items, -1 for an item the release lacks."""
-    return {
-        "history_rows": rows,
-        "history_orders": history.orders,
-        "history_quantities": history.quantities,
-        "history_first_at": history.first_at,
-        "history_last_at": history.last_at,
-    }
 
 
 def load_booster(path: Path, *, threads: int) -> xgboost.Booster:

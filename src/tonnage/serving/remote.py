@@ -152,11 +152,11 @@ class RemoteRanking:
 
     async def score(self, call: Call, shortlist: Shortlist) -> Floats:
         """See `Ranking.score`."""
-        return (await self._model.infer(call, _tensors(shortlist)))["scores"]
+        return (await self._model.infer(call, shortlist.tensors()))["scores"]
 
     async def explain(self, call: Call, shortlist: Shortlist) -> Floats:
         """See `Ranking.explain`."""
-        return (await self._model.infer(call, _tensors(shortlist), {"explain": True}))["contributions"]
+        return (await self._model.infer(call, shortlist.tensors(), {"explain": True}))["contributions"]
 
 
 @asynccontextmanager
@@ -176,18 +176,3 @@ def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None),
         auto_decompress=False,
     )
-
-
-def _tensors(shortlist: Shortlist) -> dict[str, Array]:
-    history = shortlist.history
-    return {
-        "rows": shortlist.rows,
-        "sources": shortlist.sources,
-        "user": shortlist.user,
-        "history_rows": shortlist.history_rows,
-        "history_orders": history.orders,
-        "history_quantities": history.quantities,
-        "history_first_at": history.first_at,
-        "history_last_at": history.last_at,
-        "at": np.array([shortlist.at]),
-    }

@@ -1,0 +1,101 @@
+"""Scoring of candidates over the tensors of the protocol."""
+
+import numpy as np
+import pytest
+from tests.factories.release import VOCABULARIES, release
+
+from tonnage.domain import SOURCES, ItemId, UserId
+from tonnage.errors import RequirementError
+from tonnage.features import ranking
+from tonnage.features.rows import SessionEvent, UserRow, with_session
+from tonnage.serving.environment import Environment
+from tonnage.serving.lifecycle import open_servable
+from tonnage.serving.oip import Inference
+from tonnage.serving.ports import Shortlist
+from tonnage.serving.ranker import Ranker
+from tonnage.serving.tensors import ProtocolError
+
+NOW = 1_323_435_000.0
+NAMES = ranking.names(VOCABULARIES)
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    return release(tmp_path_factory.mktemp("releases"), names=NAMES, vocabularies=VOCABULARIES)
+
+
+@pytest.fixture(scope="module")
+def ranker(opened):
+    made = Ranker.load(opened, Environment())
+    made.warm_up()
+    return made
+
+
+@pytest.fixture
+def tensors():
+    events = [
+        SessionEvent(
+            event_id=str(age), user_id=UserId("u"), item_id=ItemId(f"1000{row}"), kind="x", at=NOW - age
+        )
+        for row, age in ((1, 9e6), (2, 8e6), (2, 1e5))
+    ]
+    user = with_session(UserRow.cold(), events)
+    return Shortlist(
+        rows=np.arange(20, dtype=np.int32),
+        sources=np.random.default_rng(7).normal(size=(20, len(SOURCES))).astype(np.float32),
+        user=ranking.user_features(user, vocabularies=VOCABULARIES, at=NOW),
+        history_rows=np.array([1, 2], np.int32),
+        history=user.history,
+        at=NOW,
+    ).tensors()
+
+
+def test_a_score_does_not_depend_on_who_else_is_asked_for(ranker, tensors):
+    """The explanation scores the slate alone, and must explain the scores that made it."""
+    together = ranker.infer(Inference(inputs=tensors))["scores"]
+    one = tensors | {"rows": tensors["rows"][7:8], "sources": tensors["sources"][7:8]}
+    assert ranker.infer(Inference(inputs=one))["scores"][0] == pytest.approx(together[7], abs=1e-6)
+
+
+def test_contributions_add_up_to_the_score(ranker, tensors):
+    answer = ranker.infer(Inference(inputs=tensors, parameters={"explain": True}))
+    assert answer["contributions"].shape == (20, len(NAMES.all) + 1)
+    np.testing.assert_allclose(answer["contributions"].sum(axis=1), answer["scores"], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"rows": None}, "missing"),
+        ({"rows": np.array([60], np.int32)}, "no such item row"),
+        ({"rows": np.array([1.0], np.float32)}, "wrong datatype"),
+        ({"sources": np.zeros((19, 4), np.float32)}, "wrong shape"),
+        ({"user": np.zeros(3, np.float32)}, "wrong shape"),
+        ({"history_last_at": np.zeros(1)}, "wrong shape"),
+        ({"history_rows": np.array([-2, 1], np.int32)}, "no such item row"),
+        ({"rows": np.zeros(5000, np.int32)}, "too many rows"),
+    ],
+)
+def test_inputs_that_cannot_be_are_refused(ranker, tensors, change, complaint):
+    inputs = {name: array for name, array in (tensors | change).items() if array is not None}
+    with pytest.raises(ProtocolError, match=complaint):
+        ranker.infer(Inference(inputs=inputs))
+
+
+def test_features_that_cannot_be_explained_are_refused_not_fatal(ranker, tensors):
+    """No orders but a history: a share of nothing is infinite, and XGBoost takes no infinity there."""
+    odd = tensors | {"user": np.zeros(len(NAMES.user), np.float32)}
+    with pytest.raises(ProtocolError, match="cannot be scored"):
+        ranker.infer(Inference(inputs=odd, parameters={"explain": True}))
+
+
+def test_no_candidates_give_no_scores(ranker, tensors):
+    none = tensors | {"rows": np.empty(0, np.int32), "sources": np.empty((0, len(SOURCES)), np.float32)}
+    assert len(ranker.infer(Inference(inputs=none))["scores"]) == 0
+
+
+def test_a_release_of_other_feature_definitions_is_refused(tmp_path):
+    """Scores computed from other features than the ranker learnt are nonsense that looks like scores."""
+    other = release(tmp_path)
+    with pytest.raises(RequirementError, match="other feature definitions"):
+        open_servable(Environment(release_dir=other.directory))
