@@ -4,7 +4,7 @@ import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -15,15 +15,16 @@ def scratch(cache: Path) -> Iterator[Path]:
     Directories whose process was killed are removed too: a lock on each tells who still works in it.
     """
     work = cache / "work"
-    work.mkdir(parents=True, exist_ok=True)
-    _clear_abandoned(work)
-    directory = Path(tempfile.mkdtemp(dir=work))
-    with (directory / ".lock").open("w") as lock:
+    with alone_in(work):
+        _clear_abandoned(work)
+        directory = Path(tempfile.mkdtemp(dir=work))
+        lock = (directory / ".lock").open("w")
         fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield directory
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        lock.close()
 
 
 @contextmanager
@@ -36,10 +37,8 @@ def alone_in(directory: Path) -> Iterator[None]:
 
 
 def _clear_abandoned(work: Path) -> None:
-    for directory in work.iterdir():
-        try:
-            with (directory / ".lock").open("r") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(directory, ignore_errors=True)
-        except (BlockingIOError, FileNotFoundError):
-            continue
+    for held in work.glob("*/.lock"):
+        # Gone already when its owner has just finished; locked when its owner still works.
+        with suppress(FileNotFoundError, BlockingIOError), held.open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(held.parent, ignore_errors=True)

@@ -1,0 +1,96 @@
+"""Each image starts as a pod would start it: as nobody in particular, and unable to write but to /tmp."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import socket
+
+import pyarrow as pa
+import pytest
+from tests.integration.packaging.conftest import Dock
+
+from tonnage.packaging.config import BENTOS
+from tonnage.packaging.images import Image, Layout
+from tonnage.packaging.pipeline import Packaged
+
+CONFINED = """
+set -e
+root=$1; user=$2; shift 2
+mkdir -p "$root/proc" "$root/dev"
+mount --bind "$root" "$root"
+mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount -o remount,ro,bind "$root"
+exec chroot --userspec="$user" "$root" env --ignore-environment "$@"
+"""
+"""The root read-only, /tmp a file system of its own, and the environment that of the image alone."""
+
+
+def _unpack(layout: Layout, image: Image, root: Path) -> None:
+    root.mkdir()
+    for layer in image.layers:
+        with subprocess.Popen(["tar", "-xpf", "-", "-C", str(root)], stdin=subprocess.PIPE) as tar:
+            assert tar.stdin is not None
+            with pa.input_stream(str(layout.blob(layer.digest)), compression="zstd") as content:
+                shutil.copyfileobj(content, tar.stdin, 1 << 20)
+        assert tar.returncode == 0
+
+
+@contextmanager
+def _running(layout: Layout, image: Image, root: Path, port: int) -> Iterator[Path]:
+    """The image's own entry point, user and environment; yields its log."""
+    config = json.loads(layout.blob(image.config).read_bytes())["config"]
+    environment = [*config["Env"], f"BENTOML_PORT={port}", "TONNAGE_ONLINE_STORE=sqlite:////tmp/online.db"]
+    log = root.with_suffix(".log")
+    isolated = [
+        "unshare",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "sh",
+        "-c",
+        CONFINED,
+        "sh",
+        str(root),
+    ]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*isolated, config["User"], *environment, *config["Entrypoint"]], stdout=out, stderr=out
+        )
+    try:
+        yield log
+    finally:
+        process.kill()
+        process.wait(timeout=20)
+        shutil.rmtree(root)
+
+
+def _free_port() -> int:
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.parametrize("bento", BENTOS)
+def test_a_service_starts_on_a_read_only_root_as_a_user_without_rights(
+    bento: str, dock: Dock, packaged: tuple[Packaged, Packaged], tmp_path: Path
+) -> None:
+    """What was cut from the image, or wants to write beside itself, shows here and not in a cluster."""
+    image = packaged[1].built[bento]
+    _unpack(dock.layout, image, tmp_path / "root")
+    port = _free_port()
+    # The recommender is ready only with its neighbours; alone it can show that it lives.
+    path = {"recommender": "/livez"}.get(bento, "/v2/health/ready")
+    with _running(dock.layout, image, tmp_path / "root", port) as log:
+        ask = ["curl", "--silent", "--fail", "--include", "--retry", "400", "--retry-delay", "1"]
+        patient = ["--retry-all-errors", "--retry-max-time", "120", "--max-time", "5"]
+        asked = subprocess.run(
+            [*ask, *patient, f"http://127.0.0.1:{port}{path}"], check=False, capture_output=True, text=True
+        )
+        assert asked.returncode == 0, log.read_text(encoding="utf-8")[-3000:]
+    assert f"x-tonnage-release: {dock.second.id}" in asked.stdout.lower()
