@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tonnage.cli.options import DEFAULT, ProjectFile
 from tonnage.cli.project import Project
 from tonnage.telemetry import Spoken
 
@@ -22,9 +23,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def deploy(
-    project: Annotated[Path, typer.Option("--project", help="The project's tonnage.toml.")] = Path(
-        "tonnage.toml"
-    ),
+    project: ProjectFile = DEFAULT,
     name: Annotated[str | None, typer.Option("--name", help="The Helm release.")] = None,
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", help="Made if it is not there.")

@@ -92,15 +92,25 @@ def _of_container(pod: str, container: Object, limit: str) -> Trouble:
     )
 
 
+def observed(access: ClusterAccess, *, name: str, namespace: str) -> tuple[list[Object], list[Object]]:
+    """The workloads of a Helm release, and their pods.
+
+    Raises:
+        ClusterError: the cluster does not answer.
+    """
+    selector = ("--namespace", namespace, "--selector", f"app.kubernetes.io/instance={name}")
+    found: Any = access.get("deployments,statefulsets,pods", *selector)["items"]
+    pods = [each for each in found if each["kind"] == "Pod"]
+    return [each for each in found if each["kind"] != "Pod"], pods
+
+
 def explain(access: ClusterAccess, *, name: str, namespace: str) -> str:
     """What keeps a Helm release from being ready, one trouble a line, each with its container's last lines.
 
     Empty when nothing can be found out, for example because the cluster does not answer.
     """
-    selected = ("--namespace", namespace, "--selector", f"app.kubernetes.io/instance={name}")
     try:
-        workloads: Any = access.get("deployments,statefulsets", *selected)["items"]
-        pods: Any = access.get("pods", *selected)["items"]
+        workloads, pods = observed(access, name=name, namespace=namespace)
     except ClusterError:
         return ""
     lines: list[str] = []

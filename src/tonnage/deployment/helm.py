@@ -1,17 +1,22 @@
 """Install, upgrade and uninstall the chart, as a person with Helm would."""
 
+import json
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from tonnage.deployment.access import ClusterAccess
-from tonnage.deployment.diagnosis import explain
+from tonnage.deployment.diagnosis import explain, observed, troubles
 from tonnage.errors import ClusterError, RequirementError
 from tonnage.telemetry import Progress
 
 LOOK_EVERY_S = 5.0
+
+PASSING = ("NotReady", "ContainerCreating", "PodInitializing")
+"""Reasons that most pods have for a while."""
 
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
 
@@ -91,6 +96,7 @@ def install(
         timeout_s=timeout_s,
     )
     with progress.stage(f"helm upgrade --install {name}"):
+        await_turn(access, name=name, namespace=namespace, timeout_s=timeout_s, progress=progress)
         said = _watched(access, arguments, name=name, namespace=namespace, progress=progress)
         if said is None:
             return
@@ -102,6 +108,38 @@ def install(
             f"helm: {problem}" + (f"\n{why}" if why else ""),
             hint=f"\nLook further with: kubectl --namespace {namespace} get pods,events",
         )
+
+
+def await_turn(
+    access: ClusterAccess, *, name: str, namespace: str, timeout_s: float, progress: Progress
+) -> None:
+    """Wait until no other Helm is at work on the release. One that was killed is forgotten after `timeout_s`.
+
+    Helm notes that it is at work in a Secret, and refuses to begin while one says so; a Helm that was killed
+    leaves the note behind. What it had applied by then stays, and the next one takes it over.
+
+    Raises:
+        ClusterError: the cluster does not answer.
+    """
+    arguments = ("list", "--namespace", namespace, "--pending", "--filter", f"^{name}$", "--output", "json")
+    told = False
+    while pending := json.loads(access.run_helm(*arguments)):
+        since = began(pending[0]["updated"])
+        if datetime.now(UTC) - since > timedelta(seconds=timeout_s):
+            progress.say(f"a Helm that began at {since:%H:%M:%S} has not ended in time; going on without it")
+            note = f"sh.helm.release.v1.{name}.v{pending[0]['revision']}"
+            access.run_kubectl("delete", "secret", note, "--namespace", namespace, "--ignore-not-found")
+            return
+        if not told:
+            progress.say(f"another Helm is at work on {name} since {since:%H:%M:%S}; waiting for it")
+            told = True
+        time.sleep(LOOK_EVERY_S)
+
+
+def began(updated: str) -> datetime:
+    """When, in UTC, from how `helm list` writes it: `2026-01-31 13:47:24.044246456 +0100 CET`. Pure."""
+    day, clock, offset = updated.split()[:3]
+    return datetime.strptime(f"{day} {clock[:8]} {offset}", "%Y-%m-%d %H:%M:%S %z").astimezone(UTC)
 
 
 def uninstall(access: ClusterAccess, *, name: str, namespace: str, timeout_s: float = 300) -> None:
@@ -129,14 +167,14 @@ def _watched(
             )
         except FileNotFoundError as error:
             raise RequirementError(f"there is no command {access.helm}", hint="Install Helm 4.") from error
-        told = ""
+        told: set[str] = set()
         with helm:
             try:
                 while (code := _ended(helm)) is None:
-                    state = readiness(access, name=name, namespace=namespace)
-                    if state and state != told:
-                        progress.say(state)
-                        told = state
+                    for line in news(access, name=name, namespace=namespace):
+                        if line not in told:
+                            progress.say(line)
+                            told.add(line)
             except BaseException:
                 helm.terminate()
                 raise
@@ -151,16 +189,15 @@ def _ended(process: subprocess.Popen[str]) -> int | None:
         return None
 
 
-def readiness(access: ClusterAccess, *, name: str, namespace: str) -> str:
-    """How many pods of each workload are ready, in one line; empty while nothing can be asked."""
-    selector = f"app.kubernetes.io/instance={name}"
+def news(access: ClusterAccess, *, name: str, namespace: str) -> list[str]:
+    """How many pods of each workload are ready, and what keeps others from it; empty when nothing answers."""
     try:
-        listed: Any = access.get(
-            "deployments,statefulsets", "--namespace", namespace, "--selector", selector
-        )["items"]
+        workloads, pods = observed(access, name=name, namespace=namespace)
     except ClusterError:
-        return ""
-    return ", ".join(
+        return []
+    ready = ", ".join(
         f"{each['metadata']['name']} {each['status'].get('readyReplicas', 0)}/{each['spec']['replicas']}"
-        for each in listed
+        for each in workloads
     )
+    # Merely not ready is how every pod begins.
+    return [ready, *(str(each) for each in troubles(workloads, pods) if each.reason not in PASSING)]

@@ -7,7 +7,7 @@ import pytest
 from tonnage.deployment.access import ClusterAccess
 from tonnage.deployment.config import DeploymentConfig
 from tonnage.deployment.deploying import Deployed, commands
-from tonnage.deployment.helm import upgrade_arguments
+from tonnage.deployment.helm import began, upgrade_arguments
 from tonnage.errors import ConfigError
 
 
@@ -38,6 +38,11 @@ def test_a_users_id_is_never_read_as_helm_syntax():
 def test_helm_4_takes_back_what_an_undo_left_to_kubectl(version: str, forced: bool):
     """Without it, the first upgrade after `kubectl rollout undo` stops; Helm 3 has no such flag."""
     assert ("--force-conflicts" in arguments(version)) is forced
+
+
+def test_when_another_helm_began_is_read_in_any_timezone():
+    """An hour wrong, and a Helm that still works would be taken for one that was killed."""
+    assert began("2026-01-31 00:47:24.044246456 +0100 CET").isoformat() == "2026-01-30T23:47:24+00:00"
 
 
 def test_a_command_line_wins_over_the_file():
