@@ -67,17 +67,28 @@ def fold_in(item_vectors: Floats, gram: Floats, rows: Rows, weights: Floats, *, 
     return user
 
 
-def popularity(buyers_7: Floats, buyers_14: Floats, buyers_28: Floats, buyers_all: Floats) -> Floats:
-    """How much an item is wanted now beyond what its long past would suggest, float32 [n_items].
+def recent_popularity(buyers_7: Floats, buyers_14: Floats, buyers_28: Floats) -> Floats:
+    """How much an item is wanted now, float32 [n_items]: the trend for users of whom nothing is known.
 
     Args:
         buyers_7: distinct buyers in the last 7 days, [n_items]; the others likewise.
         buyers_14: in the last 14 days.
         buyers_28: in the last 28 days.
-        buyers_all: in all.
     """
-    # The long run counts against an item, because vectors and co-purchase hold it already.
-    recent = 0.3 * np.log1p(buyers_7) + 0.3 * np.log1p(buyers_14) + 0.8 * np.log1p(buyers_28)
+    scores: Floats = (
+        0.3 * np.log1p(buyers_7) + 0.3 * np.log1p(buyers_14) + 0.8 * np.log1p(buyers_28)
+    ).astype(np.float32)
+    return scores
+
+
+def popularity(recent: Floats, buyers_all: Floats) -> Floats:
+    """How much an item is wanted beyond its long past, float32 [n_items]: the trend for users with a history.
+
+    Args:
+        recent: from `recent_popularity`, [n_items].
+        buyers_all: distinct buyers ever, [n_items].
+    """
+    # The long run counts against an item here, because vectors and co-purchase hold it already.
     scores: Floats = (recent - 0.8 * np.log1p(buyers_all)).astype(np.float32)
     return scores
 
@@ -123,7 +134,8 @@ def trend(popularity: Floats, *, allowed: Mask | None = None) -> Found:
     """What sells now; the best `PROPOSED`.
 
     Args:
-        popularity: of every item, float32 [n_items], from `popularity`.
+        popularity: of every item, float32 [n_items]; from `popularity` for a user with a known history, from
+            `recent_popularity` for one without.
         allowed: items that may be proposed; all if None.
     """
     return _best(np.arange(len(popularity), dtype=np.int32), popularity, allowed)

@@ -1,1 +1,1 @@
-"""From tables and feature rows to models with measured gains over baselines."""
+"""From tables and feature rows to everything a release is made of, judged on days it has not seen."""

@@ -94,8 +94,9 @@ class Trained:
     """Everything that a release is made of. Item row i is row i of every table and array here.
 
     Attributes:
-        items: item_id, title, description?, category?, price?, popularity f32, first_seen, and the
-            feature columns `names.item` as f32.
+        items: item_id, title, description?, category?, price?, popularity and recent_popularity f32 (the
+            trend for users with and without a history), first_seen, and the feature columns `names.item`
+            as f32.
         item_vectors: float32 [n_items, d].
         gram: float32 [d, d], `item_vectors.T @ item_vectors + lambda I`, for folding users in.
         alpha: weight of an observed interaction when folding in (Hu, Koren and Volinsky 2008).

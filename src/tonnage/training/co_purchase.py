@@ -1,0 +1,68 @@
+"""Items that are had together: EASE where the catalogue allows it, BM25 where it is too large for that."""
+
+import numpy as np
+import scipy.sparse as sp
+from implicit.nearest_neighbours import BM25Recommender
+from scipy.linalg import lapack
+
+from tonnage.domain import Floats, Rows
+from tonnage.training.config import TrainingConfig
+
+Neighbours = tuple[Rows, Floats]
+"""Rows of the neighbours of each item, int32 [n_items, m] with -1 for none, and their weights, float32."""
+
+
+def fit(weights: sp.csr_matrix, config: TrainingConfig) -> Neighbours:
+    """The strongest neighbours of each item.
+
+    Args:
+        weights: interaction weights, float32 [users, items]; only whether there is one counts.
+        config: ease_items, ease_regularization, neighbours, threads.
+    """
+    had = sp.csr_matrix(
+        (np.ones(weights.nnz, np.float32), weights.indices, weights.indptr), shape=weights.shape
+    )
+    if weights.shape[1] <= config.ease_items:
+        return strongest(ease(had, config.ease_regularization), config.neighbours)
+    return bm25(had, config)
+
+
+def ease(had: sp.csr_matrix, regularization: float) -> Floats:
+    """Weights of EASE, float32 [items, items], zero on the diagonal (Steck 2019, equation 8)."""
+    gram: Floats = (had.T @ had).toarray().astype(np.float32)
+    gram[np.diag_indices_from(gram)] += regularization
+    # By Cholesky, for a third of the time: the matrix is symmetric and positive definite.
+    upper, _ = lapack.spotri(lapack.spotrf(gram, overwrite_a=True)[0], overwrite_c=True)
+    inverse = np.triu(upper) + np.triu(upper, 1).T
+    weights: Floats = inverse / -np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    return weights
+
+
+def bm25(had: sp.csr_matrix, config: TrainingConfig) -> Neighbours:
+    """Neighbours by BM25, each item's weights relative to its strongest one."""
+    # One more than asked: an item is its own nearest neighbour.
+    model = BM25Recommender(K=config.neighbours + 1, num_threads=config.threads or 0)
+    model.fit(had, show_progress=False)
+    similar = sp.lil_matrix(model.similarity)
+    similar.setdiag(0)
+    similar = similar.tocsr()
+    similar.eliminate_zeros()
+    m = config.neighbours
+    rows = np.full((similar.shape[0], m), -1, np.int32)
+    weights = np.zeros((similar.shape[0], m), np.float32)
+    for item in range(similar.shape[0]):
+        part = slice(similar.indptr[item], similar.indptr[item + 1])
+        order = np.argsort(-similar.data[part], kind="stable")[:m]
+        rows[item, : len(order)] = similar.indices[part][order]
+        weights[item, : len(order)] = similar.data[part][order] / similar.data[part].max(initial=1e-12)
+    return rows, weights
+
+
+def strongest(weights: Floats, m: int) -> Neighbours:
+    """The `m` largest positive weights of each row; the rest says what is not had together, and is noise."""
+    m = min(m, weights.shape[1] - 1)
+    rows = np.argpartition(-weights, m, axis=1)[:, :m].astype(np.int32)
+    values = np.take_along_axis(weights, rows, axis=1)
+    positive = values > 0
+    return np.where(positive, rows, -1).astype(np.int32), np.where(positive, values, 0).astype(np.float32)

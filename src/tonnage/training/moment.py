@@ -1,0 +1,169 @@
+"""What is known at one moment, and the candidates and features that follow from it, as serving has them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from tonnage.domain import Candidates, Floats, ItemId, Rows, UserId
+from tonnage.features import ranking, sources
+from tonnage.features.rows import UserRow
+from tonnage.features.store import OfflineFeatures
+from tonnage.training import als, co_purchase
+from tonnage.training.config import TrainingConfig
+from tonnage.training.events import Events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """What does not depend on the moment.
+
+    Attributes:
+        items: ids by row.
+        row_of: their rows.
+        categories: code of the category by row, int32; -1 for none.
+        content: vectors of words by row, float32 [n_items, c].
+        vocabularies: known values of each demographic column.
+    """
+
+    items: Sequence[ItemId]
+    row_of: Mapping[ItemId, int]
+    categories: Rows
+    content: Floats
+    vocabularies: Mapping[str, Sequence[str]]
+
+    def rows(self, items: Sequence[ItemId]) -> Rows:
+        """Rows of items; -1 for each that is not here."""
+        return np.array([self.row_of.get(item, -1) for item in items], np.int32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Sources and features fitted on what happened strictly before `at`.
+
+    Attributes:
+        at: a midnight in UTC.
+        catalogue: the items.
+        vectors: of items.
+        neighbours: rows and weights, [n_items, m].
+        statistics: columns `ranking.ITEM` of every item, float32 [n_items, n_item].
+        popularity: the score of the trend for users with a history, float32 [n_items].
+        recent_popularity: the same for users without.
+        allowed: items that may be proposed, bool [n_items].
+    """
+
+    at: datetime
+    catalogue: Catalogue
+    vectors: als.Vectors
+    neighbours: co_purchase.Neighbours
+    statistics: Floats
+    popularity: Floats
+    recent_popularity: Floats
+    allowed: sources.Mask
+
+    def candidates(self, user: UserRow) -> Candidates:
+        """Those of one user."""
+        at = self.at.timestamp()
+        weights = sources.interaction_weights(user.history, at)
+        history_rows = self.catalogue.rows(user.history.items)
+        popularity = self.popularity if (history_rows >= 0).any() else self.recent_popularity
+        local = [
+            sources.repeats(history_rows, weights),
+            sources.co_purchase(*self.neighbours, history_rows, weights, allowed=self.allowed),
+            sources.trend(popularity, allowed=self.allowed),
+        ]
+        nearest = self._nearest(history_rows, weights, np.unique(np.concatenate([rows for rows, _ in local])))
+        return sources.merge([nearest, *local], popularity=popularity)
+
+    def features(self, user: UserRow, candidates: Candidates, chosen: Rows | None = None) -> Floats:
+        """The ranker's matrix, float32 [n, n_features].
+
+        Args:
+            user: whose candidates they are.
+            candidates: of that user.
+            chosen: positions among the candidates; all if None.
+        """
+        chosen = np.arange(len(candidates.rows), dtype=np.int32) if chosen is None else chosen
+        rows, at = candidates.rows[chosen], self.at.timestamp()
+        history_rows = self.catalogue.rows(user.history.items)
+        return ranking.assemble(
+            item=self.statistics[rows],
+            user=ranking.user_features(user, vocabularies=self.catalogue.vocabularies, at=at),
+            user_item=ranking.user_item_features(
+                history_rows, user.history, rows, self.catalogue.categories, at=at
+            ),
+            sources=candidates.scores[chosen],
+        )
+
+    def _nearest(self, history_rows: Rows, weights: Floats, asked: Rows) -> sources.Found:
+        known = history_rows >= 0
+        if not known.any():
+            return np.empty(0, np.int32), np.empty(0, np.float32)
+        taste = sources.fold_in(
+            self.vectors.items,
+            self.vectors.gram,
+            history_rows[known],
+            weights[known],
+            alpha=self.vectors.alpha,
+        )
+        scores = self.vectors.items @ taste
+        best, _ = sources.trend(scores, allowed=self.allowed)
+        rows = np.union1d(best, asked).astype(np.int32)
+        return rows, scores[rows]
+
+
+def fit(
+    events: Events,
+    features: OfflineFeatures,
+    catalogue: Catalogue,
+    config: TrainingConfig,
+    *,
+    at: datetime,
+    everything: bool = False,
+) -> Moment:
+    """Fit every source on what happened strictly before `at`.
+
+    Args:
+        events: of all time; later ones are not looked at.
+        features: feature rows of all time, joined as of `at`.
+        catalogue: the items.
+        config: of the sources.
+        at: a midnight in UTC.
+        everything: propose also the items that nobody had before `at`. In the past that would be
+            hindsight: that an item will exist is known from the future.
+    """
+    weights = events.until(at).weights(at)
+    statistics = features.item_rows(catalogue.items, at)
+    allowed = statistics["buyers_all"].to_numpy() > 0
+    recent, popularity = _popularity(statistics)
+    return Moment(
+        at=at,
+        catalogue=catalogue,
+        vectors=als.fit(weights, catalogue.content, config),
+        neighbours=co_purchase.fit(weights, config),
+        statistics=statistics[[*ranking.ITEM]].to_numpy(np.float32),
+        popularity=popularity,
+        recent_popularity=recent,
+        allowed=np.ones_like(allowed) if everything else allowed,
+    )
+
+
+def users_at(features: OfflineFeatures, users: Sequence[UserId], at: datetime) -> list[UserRow]:
+    """The rows of users as of a moment, in their order."""
+    rows = features.user_rows(users, at)
+    return [rows.get(user) or UserRow.cold() for user in users]
+
+
+def _popularity(statistics: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Recent popularity, and popularity beyond the long run."""
+    recent = sources.recent_popularity(
+        *(statistics[name].to_numpy(np.float32) for name in ("buyers_7", "buyers_14", "buyers_28"))
+    )
+    buyers = statistics["buyers_all"].to_numpy(np.float32)
+    beyond = sources.popularity(recent, buyers)
+    had = buyers > 0
+    # An item that nobody had yet is neither wanted nor unwanted: in the middle, so that taste decides.
+    middle = np.float32(np.median(beyond[had])) if had.any() else np.float32(0)
+    return recent, np.where(had, beyond, middle).astype(np.float32)
