@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import xgboost as xgb
 
-from tonnage.domain import SOURCES
+from tonnage.features import ranking
 from tonnage.releases.release import Release
 from tonnage.releases.writing import write_release
 from tonnage.training.trained import DataWindow, Names, Trained
@@ -19,24 +18,6 @@ from tonnage.training.trained import DataWindow, Names, Trained
 UNTIL = datetime(2011, 12, 9, 12, 50, tzinfo=UTC)
 VOCABULARIES = {"country": ["France", "Germany", "United Kingdom"]}
 CATEGORIES = ("garden", "kitchen", "toys")
-
-
-@dataclass(frozen=True)
-class TinyNames:
-    """Feature columns of the right groups, for tests that do not compute features."""
-
-    item: Sequence[str] = ("log_price", "orders_7", "orders_28")
-    user: Sequence[str] = ("orders", "idle_days")
-    user_item: Sequence[str] = ("bought_before", "days_since")
-    sources: Sequence[str] = SOURCES
-    cross: Sequence[str] = ("price_ratio",)
-
-    @property
-    def all(self) -> Sequence[str]:
-        return (*self.item, *self.user, *self.user_item, *self.sources, *self.cross)
-
-    def fingerprint(self) -> str:
-        return sha256("\n".join(self.all).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -70,7 +51,7 @@ def trained(
     """A training result over `items` items; the vectors of one category lie close together."""
     random = np.random.default_rng(seed)
     vocabularies = VOCABULARIES if vocabularies is None else vocabularies
-    names = names or TinyNames()
+    names = names or ranking.names(vocabularies)
     category = np.arange(items) % len(CATEGORIES)
     centres = random.normal(size=(len(CATEGORIES), dimensions))
     vectors = (centres[category] + 0.3 * random.normal(size=(items, dimensions))).astype(np.float32)

@@ -68,7 +68,7 @@ def _typed(raw: pd.DataFrame) -> pd.DataFrame:
             "invoice": raw["InvoiceNo"].astype(str),
             # The same article is keyed as 85123A and as 85123a; the descriptions agree.
             "item_id": code.str.upper(),
-            "title": raw["Description"].str.split().str.join(" "),
+            "title": _squeezed(raw["Description"]),
             "quantity": raw["Quantity"].astype(float),
             "at": raw["InvoiceDate"],
             "price": raw["UnitPrice"].astype(float),
@@ -79,6 +79,12 @@ def _typed(raw: pd.DataFrame) -> pd.DataFrame:
     # Numbered before any rule, so that an event keeps its id when a rule changes.
     line = rows.groupby("invoice").cumcount() + 1
     return rows.assign(event_id=rows["invoice"] + "-" + line.astype(str))
+
+
+def _squeezed(text: "pd.Series[str]") -> "pd.Series[str]":
+    # A few thousand descriptions stand in half a million rows: each is worked on once.
+    clean = {each: " ".join(str(each).split()) for each in text.dropna().unique()}
+    return text.map(clean)
 
 
 def _left_out(rows: pd.DataFrame) -> Iterator[tuple[str, "pd.Series[bool]", str]]:

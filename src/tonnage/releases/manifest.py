@@ -175,4 +175,5 @@ def _id(until: AwareDatetime, digest: str) -> ReleaseId:
 
 
 def _canonical(content: object) -> bytes:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    # Not sorted: the order of the vocabularies is the order of feature columns, so it must not change unseen.
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()

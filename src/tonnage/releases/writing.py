@@ -94,7 +94,7 @@ def _manifest(trained: Trained, directory: Path) -> Manifest:
         replay=trained.replay,
         window=Window(**asdict(trained.window)),
         features=_features(trained.names),
-        vocabularies={name: tuple(values) for name, values in sorted(trained.vocabularies.items())},
+        vocabularies={name: tuple(values) for name, values in trained.vocabularies.items()},
         retrieval=Retrieval(
             dimensions=vectors.shape[1], neighbours=trained.neighbour_rows.shape[1], alpha=trained.alpha
         ),

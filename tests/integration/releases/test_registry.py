@@ -22,7 +22,7 @@ from tonnage.releases.mlflow_store import MlflowStore
 from tonnage.releases.registry import Registered, Registry
 from tonnage.releases.release import Release
 
-START_S = 120
+START_S = 300
 """A busy machine of two cores needs a while to import MLflow."""
 
 

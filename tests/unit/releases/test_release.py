@@ -1,5 +1,6 @@
 """A release is one unit with one id, and no byte of it can change unseen."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test_what_was_trained_comes_back(small: Release):
     assert small.items.equals(result.items)
     assert small.ranker_path.read_bytes() == result.ranker
     assert small.row_of["10003"] == 3
-    assert small.item_features.shape == (60, 3)
+    assert small.item_features.shape == (60, len(result.names.item))
     assert small.item_features.dtype == np.float32
 
 
@@ -170,3 +171,16 @@ def test_a_directory_without_a_release_says_so(tmp_path: Path):
 def test_numbers_that_json_cannot_say_become_null(tmp_path: Path):
     """An interval over no users is NaN; strict JSON parsers would refuse the whole manifest."""
     assert release(tmp_path, ndcg=float("nan")).manifest.evaluation.results["rows"][0]["ndcg@10"] is None
+
+
+def test_the_order_of_vocabularies_is_under_the_digest(small: Release):
+    """It is the order of the ranker's columns: swapped, every prediction would be nonsense."""
+    result = trained(vocabularies={"country": ["France"], "age_band": ["18-24"]})
+    written = write_release(result, small.directory.parent)
+    assert list(written.manifest.vocabularies) == ["country", "age_band"]
+    path = written.directory / "release.json"
+    content = json.loads(path.read_text())
+    content["vocabularies"] = dict(reversed(content["vocabularies"].items()))
+    path.write_text(json.dumps(content))
+    with pytest.raises(IntegrityError, match="changed after it was written"):
+        open_release(written.directory)
