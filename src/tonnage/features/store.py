@@ -1,6 +1,8 @@
 """Build the feature rows, ask for them as of any midnight, and bring the latest ones to the online store."""
 
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -51,7 +53,7 @@ def build(data: Path, features: Path, config: FeaturesConfig, *, progress: Progr
     """
     for name in ("interactions", "users"):
         _require(data / f"{name}.parquet", "Run `tonnage data` first.")
-    with whole_directory(features / "rows") as rows, TemporaryDirectory() as spill:
+    with _quiet_ibis(), whole_directory(features / "rows") as rows, TemporaryDirectory() as spill:
         threads = {} if config.threads is None else {"threads": config.threads}
         connection = ibis.duckdb.connect(temp_directory=spill, **threads)
         interactions = connection.read_parquet(data / "interactions.parquet")
@@ -123,7 +125,8 @@ class OfflineFeatures:
             {key: list(dict.fromkeys(ids)), "event_timestamp": at - timedelta(microseconds=1)}
         )
         wanted = self._store.get_feature_service(service)
-        return self._store.get_historical_features(entity_df=asked, features=wanted).to_arrow()
+        with _quiet_ibis():
+            return self._store.get_historical_features(entity_df=asked, features=wanted).to_arrow()
 
 
 def materialize(features: Path, online: str, *, progress: Progress) -> int:
@@ -145,7 +148,7 @@ def materialize(features: Path, online: str, *, progress: Progress) -> int:
     for name in USER_VIEWS:
         _require(rows / f"{name}.parquet", "Run `tonnage features build` first.")
     users: set[str] = set()
-    with online_store_errors(online):
+    with _quiet_ibis(), online_store_errors(online):
         # A batch may wait longer than a request.
         store = open_store(
             rows, offline={"type": "duckdb"}, online=online_store_settings(online, timeout_s=30)
@@ -158,6 +161,14 @@ def materialize(features: Path, online: str, *, progress: Progress) -> int:
                 users.update(batch["user_id"])
             progress.say(f"{name}: {len(latest)} users in the online store")
     return len(users)
+
+
+@contextmanager
+def _quiet_ibis() -> Iterator[None]:
+    """Keep one warning from people who can do nothing about it: Ibis 12 calls what DuckDB 2 renamed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)
+        yield
 
 
 def _latest(file: Path) -> pd.DataFrame:
