@@ -152,13 +152,25 @@ def load_image(config: EmbeddedConfig, tar: Path) -> ImageRef:
         InputError: the file is not an image archive.
         ClusterError: containerd refused it.
     """
+    return _store(config).load(tar)[0]
+
+
+def image_digests(config: EmbeddedConfig) -> set[str]:
+    """Digests of the manifests of all images that the cluster has, so that nothing is handed over twice.
+
+    Raises:
+        NotFoundError: the cluster is not running.
+    """
+    return set(_store(config).digests().values())
+
+
+def _store(config: EmbeddedConfig) -> ImageStore:
     anchor = processes.running(config, namespaces.ANCHOR)
     if anchor is None:
         raise NotFoundError(
             "the embedded cluster is not running", hint="Run tonnage cluster up.", state=config.state
         )
-    store = ImageStore(runtime=provision.runtime_packages(config), anchor=anchor)
-    return store.load(tar)[0]
+    return ImageStore(runtime=provision.runtime_packages(config), anchor=anchor)
 
 
 def _addresses(config: EmbeddedConfig) -> Addresses:
