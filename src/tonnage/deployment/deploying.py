@@ -4,7 +4,7 @@ import base64
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from tonnage.deployment.access import ClusterAccess
 from tonnage.deployment.config import DeploymentConfig, own_chart
 from tonnage.deployment.forward import forwarded
 from tonnage.deployment.helm import install, make_namespace
-from tonnage.errors import NotFoundError
+from tonnage.errors import ClusterError, NotFoundError
 from tonnage.telemetry import Progress
 
 
@@ -27,12 +27,14 @@ class Deployed:
         namespace: where it is.
         known_user: somebody whose features were brought to its online store.
         users: how many users' were; None where the online store is not the chart's own.
+        host: the host name it answers to at the Gateway; empty for any, or without a Gateway.
     """
 
     name: str
     namespace: str
     known_user: str
     users: int | None
+    host: str = ""
 
 
 def deploy(
@@ -82,7 +84,13 @@ def deploy(
             progress.say("the chart runs no Redis: bring features to your own store with `tonnage features`")
         else:
             users = materialize(features, url, progress=progress)
-    return Deployed(name=config.name, namespace=config.namespace, known_user=known, users=users)
+    return Deployed(
+        name=config.name,
+        namespace=config.namespace,
+        known_user=known,
+        users=users,
+        host=_host(access, config),
+    )
 
 
 def known_user(features: Path) -> str:
@@ -119,6 +127,15 @@ def online_store(access: ClusterAccess, config: DeploymentConfig) -> Iterator[st
         yield f"redis://{_password(access, found[0], config.namespace)}127.0.0.1:{port}/0"
 
 
+def _host(access: ClusterAccess, config: DeploymentConfig) -> str:
+    mine = ("--namespace", config.namespace, "--selector", f"app.kubernetes.io/instance={config.name}")
+    try:
+        routes: Any = access.get("httproutes.gateway.networking.k8s.io", *mine)["items"]
+    except ClusterError:
+        return ""  # a cluster without the Gateway API has no such kind
+    return str(next((host for route in routes for host in route["spec"].get("hostnames", [])), ""))
+
+
 def _password(access: ClusterAccess, redis: Any, namespace: str) -> str:
     """`:password@` when the Redis asks for one, else nothing."""
     for variable in redis["spec"]["template"]["spec"]["containers"][0].get("env", []):
@@ -134,16 +151,22 @@ def commands(access: ClusterAccess, deployed: Deployed) -> list[str]:
     where = ("--namespace", deployed.namespace)
     mine = f"app.kubernetes.io/instance={deployed.name}"
     columns = "tonnage.dev/track,tonnage.dev/release"
-    lines = [
-        access.kubectl_command(*where, "get", "pods", "--selector", mine, "--label-columns", columns),
-        access.kubectl_command(*where, "rollout", "status", "deployment", "--selector", mine),
-        access.helm_command("test", deployed.name, *where, "--logs"),
-        access.kubectl_command(
+    # Settings once, so that the lines are short enough to be read.
+    lines = [f"export KUBECONFIG={shlex.quote(str(access.kubeconfig))}"] if access.kubeconfig else []
+    if Path(access.kubectl).is_absolute():
+        lines.append(f"export PATH={shlex.quote(str(Path(access.kubectl).parent))}:$PATH")
+    short = replace(access, kubeconfig=None, kubectl=Path(access.kubectl).name, helm=Path(access.helm).name)
+    typed = [
+        short.kubectl_command(*where, "get", "pods", "--selector", mine, "--label-columns", columns),
+        short.kubectl_command(*where, "rollout", "status", "deployment", "--selector", mine),
+        short.helm_command("test", deployed.name, *where, "--logs"),
+        short.kubectl_command(
             *where, "rollout", "undo", "deployment", "--selector", f"{mine},tonnage.dev/track=stable"
         ),
     ]
     if access.gateway_url:
         body = f'{{"user_id": "{deployed.known_user}", "k": 10}}'
-        user = ("--header", f"x-user-id: {deployed.known_user}")
-        lines.append(["curl", *user, "--json", body, f"{access.gateway_url}/v1/recommendations"])
-    return [shlex.join(line) for line in lines]
+        headers = ["--header", f"host: {deployed.host}"] if deployed.host else []
+        headers += ["--header", f"x-user-id: {deployed.known_user}"]
+        typed.append(["curl", *headers, "--json", body, f"{access.gateway_url}/v1/recommendations"])
+    return [*lines, *(shlex.join(each) for each in typed)]

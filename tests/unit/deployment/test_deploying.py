@@ -66,13 +66,19 @@ def test_a_name_that_kubernetes_would_refuse_is_refused_before_anything_is_done(
 
 
 def test_the_commands_are_ready_for_a_shell():
-    access = ClusterAccess(kubeconfig=Path("/k c"), gateway_url="http://127.0.0.1:30080")
-    deployed = Deployed(name="shop", namespace="ns", known_user="12347", users=1)
+    access = ClusterAccess(
+        kubeconfig=Path("/k c"),
+        kubectl="/opt/bin/kubectl",
+        helm="/opt/bin/helm",
+        gateway_url="http://127.0.0.1:30080",
+    )
+    deployed = Deployed(name="shop", namespace="ns", known_user="12347", users=1, host="shop.example")
     lines = commands(access, deployed)
-    assert all("--kubeconfig '/k c'" in line for line in lines if not line.startswith("curl"))
+    assert lines[:2] == ["export KUBECONFIG='/k c'", "export PATH=/opt/bin:$PATH"]
+    assert [line.split()[0] for line in lines[2:]] == ["kubectl", "kubectl", "helm", "kubectl", "curl"]
     assert lines[-1] == (
-        'curl --header \'x-user-id: 12347\' --json \'{"user_id": "12347", "k": 10}\' '
-        "http://127.0.0.1:30080/v1/recommendations"
+        "curl --header 'host: shop.example' --header 'x-user-id: 12347' "
+        '--json \'{"user_id": "12347", "k": 10}\' http://127.0.0.1:30080/v1/recommendations'
     )
 
 
