@@ -4,14 +4,23 @@ import os
 
 import bentoml
 
-from tonnage.serving import retriever
+from tonnage.releases.release import Release
 from tonnage.serving.bento import settings
 from tonnage.serving.environment import Environment
-from tonnage.serving.inference_server import InferenceServer
+from tonnage.serving.inference_server import InferenceServer, Model
 from tonnage.serving.lifecycle import refuse_unless_servable
 
 environment = Environment.read(os.environ)
-server = InferenceServer("retriever", retriever.Retriever.load, environment)
+
+
+def load(release: Release, environment: Environment) -> Model:
+    """The model, imported where it is needed: BentoML's supervisor imports this file too."""
+    from tonnage.serving.retriever import Retriever
+
+    return Retriever.load(release, environment)
+
+
+server = InferenceServer("retriever", load, environment)
 
 
 @bentoml.service(

@@ -39,6 +39,9 @@ def serve(project: ProjectFile = DEFAULT, port: Port = 3000, release: Directory 
     from tonnage.packaging.sources import Sources
     from tonnage.serving.local import serve_locally, watch
 
+    # `kill` and a terminal that closes end the services as Ctrl-C does, also while they start.
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, _stop)
     opened = Project.open(project)
     progress = Spoken()
     directory = release or stages.release(opened, progress).directory
@@ -51,9 +54,6 @@ def serve(project: ProjectFile = DEFAULT, port: Port = 3000, release: Directory 
         progress=progress,
     ) as services:
         _show(services[-1], _somebody(opened))
-        # `kill` and a terminal that closes end the services as Ctrl-C does.
-        for signal_number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(signal_number, _stop)
         try:
             watch(services)
         except KeyboardInterrupt:

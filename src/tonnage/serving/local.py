@@ -21,7 +21,7 @@ from tonnage.telemetry import Progress
 HOST = "127.0.0.1"
 BENTOS = ("retriever", "ranker", "recommender")
 
-START_TIMEOUT_S = 90.0
+START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 10.0
 POLL_S = 0.2
 
@@ -115,6 +115,8 @@ def serve_locally(
         "TONNAGE_RETRIEVER_URL": f"http://{HOST}:{ports['retriever']}",
         "TONNAGE_RANKER_URL": f"http://{HOST}:{ports['ranker']}",
         "BENTOML_DO_NOT_TRACK": "true",
+        # As in the images: it halves the time that the imports take, most of all Feast's.
+        "PYTHONOPTIMIZE": "1",
         **(settings or {}),
     }
     with ExitStack() as stack:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from tonnage.domain import ItemId
 from tonnage.errors import DependencyError
-from tonnage.features.online import open_online
-from tonnage.features.sessions import open_sessions
 from tonnage.releases.release import Release
 from tonnage.serving.candidates import Proposals
 from tonnage.serving.catalogue import Catalogue
@@ -63,10 +61,7 @@ class RecommenderService:
         async with AsyncExitStack() as stack:
             own = stack.enter_context(running("recommender", environment, self._edge))
             retriever, ranker = await stack.enter_async_context(_neighbours(environment, own))
-            users = StoredUsers(
-                open_online(environment.online_store),
-                open_sessions(environment.online_store),
-            )
+            users = _users(environment)
             stack.callback(users.close)
             recommender = _recommender(own.release, users, retriever, ranker, environment)
             await stack.enter_async_context(quiet_collector())
@@ -101,6 +96,15 @@ class RecommenderService:
             asked = [each.is_ready(READY_CACHE_S) for each in self._serving.neighbours]
             self._met_neighbours = all(await asyncio.gather(*asked))
         return self._met_neighbours
+
+
+def _users(environment: Environment) -> StoredUsers:
+    # Feast and pandas weigh more than all the rest. BentoML's supervisor imports the application too, and
+    # never gets here.
+    from tonnage.features.online import open_online
+    from tonnage.features.sessions import open_sessions
+
+    return StoredUsers(open_online(environment.online_store), open_sessions(environment.online_store))
 
 
 @asynccontextmanager

@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tonnage.domain import UserId
 from tonnage.errors import DependencyError
-from tonnage.features.online import OnlineFeatures
 from tonnage.features.rows import SessionEvent, UserRow, with_session
-from tonnage.features.sessions import Sessions
 from tonnage.serving.ports import Call, LateError
+
+if TYPE_CHECKING:
+    from tonnage.features.online import OnlineFeatures
+    from tonnage.features.sessions import Sessions
 
 THREADS = 8
 """Reads at a time. One takes about a millisecond."""
@@ -25,7 +27,7 @@ T = TypeVar("T")
 class StoredUsers:
     """The feature store's row with the session folded in."""
 
-    def __init__(self, features: OnlineFeatures, sessions: Sessions) -> None:
+    def __init__(self, features: "OnlineFeatures", sessions: "Sessions") -> None:
         self._features = features
         self._sessions = sessions
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="online-store")
