@@ -14,7 +14,7 @@ from tonnage.datasets.tables import TIME
 from tonnage.datasets.times import to_utc
 
 # A date alone ends in -dd as an offset may, so a time of day must stand before it.
-WITH_OFFSET = r":\d{2}(?:[.,]\d+)?\s*(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
+WITH_OFFSET = r"[Tt ]\d{2}[\d:.,]*\s*(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
 
 Mask = NDArray[np.bool_]
 
@@ -88,18 +88,17 @@ class Columns:
         aware = text.str.contains(WITH_OFFSET, regex=True, na=False)
         if form is not None:
             aware = aware & ("%z" in form)
-        moments = self._parsed(name, text.where(aware), form, utc=True)
-        if not aware.all():
-            local = self._parsed(name, text.mask(aware), form, utc=False)
-            moments = moments.fillna(self._local(name, local, zone))
-        return moments.astype(TIME)
+        # Apart: pandas reads a wall-clock time with the offset of the row before it, where there is one.
+        moments, local = (self._parsed(name, part, form) for part in (text.where(aware), text.mask(aware)))
+        return moments.fillna(self._local(name, local.dt.tz_localize(None).astype("datetime64[us]"), zone))
 
-    def _parsed(self, name: str, text: "pd.Series[Any]", form: str | None, *, utc: bool) -> "pd.Series[Any]":
-        parsed = pd.to_datetime(text, format=form or "ISO8601", errors="coerce", utc=utc)
+    def _parsed(self, name: str, text: "pd.Series[Any]", form: str | None) -> "pd.Series[Any]":
+        """Moments in UTC; wall-clock times are taken as if their zone were UTC."""
+        parsed = pd.to_datetime(text, format=form or "ISO8601", errors="coerce", utc=True)
         bad = (text.notna() & parsed.isna()).to_numpy()
         remedy = "write 2024-05-31T16:20:00+02:00, or say time_format in [dataset.interactions]"
         self._add(name, bad, "not a time", remedy)
-        return parsed.astype(TIME if utc else "datetime64[us]")
+        return parsed.astype(TIME)
 
     def _local(self, name: str, naive: "pd.Series[Any]", zone: str | None) -> "pd.Series[Any]":
         if zone is None:

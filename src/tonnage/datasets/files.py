@@ -62,7 +62,7 @@ def read_file(
         cells = (
             _ours(pq.read_table(path, columns=sorted(set(names.values()))), names)
             if parquet
-            else _csv(path, names, table.delimiter)
+            else _csv(path, names, table)
         )
     except (pa.ArrowException, UnicodeDecodeError, csv.Error, OSError) as error:
         sentence = str(error).split("\n", 1)[0][:200]
@@ -114,7 +114,7 @@ def _text(path: Path) -> TextIO:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _csv(path: Path, names: Mapping[str, str], delimiter: str) -> pa.Table:
+def _csv(path: Path, names: Mapping[str, str], file: TableFile) -> pa.Table:
     ragged: list[pyarrow.csv.InvalidRow] = []
 
     def remember(row: pyarrow.csv.InvalidRow) -> str:
@@ -127,7 +127,7 @@ def _csv(path: Path, names: Mapping[str, str], delimiter: str) -> pa.Table:
         # Several threads would be faster, but then nobody knows the number of a row.
         read_options=pyarrow.csv.ReadOptions(use_threads=False),
         parse_options=pyarrow.csv.ParseOptions(
-            delimiter=delimiter,
+            delimiter=file.delimiter,
             newlines_in_values=True,
             ignore_empty_lines=False,
             invalid_row_handler=remember,
@@ -144,7 +144,7 @@ def _csv(path: Path, names: Mapping[str, str], delimiter: str) -> pa.Table:
         what = f"rows with more or fewer than {expected} columns"
         rows, texts = [row.number for row in ragged], [row.text for row in ragged]
         remedy = "quote cells that hold the delimiter"
-        refuse([Problem(file=path.name, what=what, remedy=remedy, rows=rows, values=texts)])
+        refuse([Problem(file=str(file.path), what=what, remedy=remedy, rows=rows, values=texts)])
     return _ours(table, names)
 
 

@@ -37,6 +37,7 @@ def tables(raw: pd.DataFrame, *, origin: str, replay: bool = True) -> Loaded:
     absent = [column for column in COLUMNS if column not in raw.columns]
     if absent:
         raise DataError(f"not Online Retail: no column {', '.join(absent)}", file=origin)
+    _refuse_wrong_types(raw, origin)
     account, rows = Account(), _typed(raw)
     for rule, mask, why in _left_out(rows):
         rows = account.drop(rows, mask.reindex(rows.index), rule=rule, why=why)
@@ -59,6 +60,17 @@ def tables(raw: pd.DataFrame, *, origin: str, replay: bool = True) -> Loaded:
     return Loaded.of(
         result, account, source="online-retail", origin=origin, rows_read=len(raw), replay=replay
     )
+
+
+def _refuse_wrong_types(raw: pd.DataFrame, origin: str) -> None:
+    numbers = ("Quantity", "UnitPrice", "CustomerID")
+    wrong = [name for name in numbers if not pd.api.types.is_numeric_dtype(raw[name])]
+    if not pd.api.types.is_datetime64_dtype(raw["InvoiceDate"]):
+        wrong.append("InvoiceDate")
+    if wrong:
+        found = ", ".join(f"{name} is {raw[name].dtype}" for name in wrong)
+        hint = "Numbers must be numbers, and InvoiceDate a timestamp without a zone."
+        raise DataError(f"not Online Retail as published: {found}", hint=hint, file=origin)
 
 
 def _typed(raw: pd.DataFrame) -> pd.DataFrame:

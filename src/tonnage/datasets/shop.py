@@ -1,5 +1,6 @@
 """A made-up shop: items with latent qualities that their words and prices give away, users with tastes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,9 +150,10 @@ def identifiers(letter: str, count: int) -> "pd.Series[Any]":
     return pd.Series(pc.binary_join_element_wise(letter, digits, "").to_pandas())
 
 
-def rows_of(ids: Any, count: int) -> Array:
-    """The rows that ids of `identifiers` name, int64; -1 for what is no such id."""
-    digits = pd.to_numeric(pd.Series(list(ids), dtype=object).astype(str).str[1:], errors="coerce")
+def rows_of(letter: str, ids: Sequence[str], count: int) -> Array:
+    """The rows that ids of `identifiers` name, int64 [n]; -1 for what is no such id."""
+    text = pd.Series(list(ids), dtype=object).astype(str)
+    digits = pd.to_numeric(text.str.extract(rf"^{letter}(\d{{7,}})$")[0], errors="coerce")
     rows = digits.fillna(-1).to_numpy(dtype=np.int64)
     return np.where((rows >= 0) & (rows < count), rows, -1)
 

@@ -53,8 +53,8 @@ class Simulator:
         Raises:
             NotFoundError: the simulated shop has no such user or item.
         """
-        user = rows_of([user_id], self.config.users)
-        items = rows_of(item_ids, self.config.items)
+        user = rows_of("u", [user_id], self.config.users)
+        items = rows_of("i", item_ids, self.config.items)
         if (user < 0).any() or (items < 0).any():
             unknown = [user_id, *np.array(item_ids, dtype=object)[items < 0]][0 if user[0] < 0 else 1]
             raise NotFoundError(f"the simulated shop has no {unknown!r}")

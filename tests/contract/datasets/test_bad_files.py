@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -110,6 +111,22 @@ def test_naive_times_need_a_zone(read: Read):
     assert 'timezone = "Europe/Berlin"' in message
 
 
+@pytest.mark.parametrize(
+    ("written", "utc"),
+    [
+        ("2025-07-01T10:00:00Z", "2025-07-01 10:00"),
+        ("2025-07-01 10:00:00.5 -05:30", "2025-07-01 15:30:00.5"),
+        ("2025-07-01T10+02", "2025-07-01 08:00"),
+        ("20250701T100000Z", "2025-07-01 10:00"),
+        ("2025-07-01 10:00", "2025-07-01 01:00"),
+        ("2025-07-01", "2025-06-30 15:00"),
+    ],
+)
+def test_an_offset_in_the_file_wins_over_the_zone_of_the_mapping(read: Read, written: str, utc: str):
+    events = read(ORDERS.replace("2025-03-01 10:00", written), timezone="Asia/Tokyo").interactions
+    assert events.set_index("event_id")["at"]["1"] == pd.Timestamp(utc, tz="UTC")
+
+
 def test_event_ids_must_be_unique(read: Read):
     message = said(read, ORDERS.replace("3,ann", "1,ann"))
     assert "column 'line': the same value in several rows: row 2 has '1', row 4 has '1'" in message
@@ -195,6 +212,22 @@ def test_a_parquet_column_of_the_wrong_type_is_named(
     message = said(read, (tmp_path / "orders.parquet").read_bytes(), name="orders.parquet", columns={})
     assert part in message
     assert "problems" not in message
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        pa.array(["2025-03-01"]).cast(pa.date32()),
+        pa.array(["2025-03-01T00:00:00"]).cast(pa.timestamp("s")),
+        pa.array([datetime(2025, 2, 28, 23, tzinfo=UTC)], pa.timestamp("ms", "America/New_York")),
+        pa.array(["2025-02-28T23:00:00Z"], pa.large_string()),
+    ],
+)
+def test_a_parquet_file_may_hold_its_times_in_any_type(read: Read, tmp_path: Path, at: pa.Array):
+    pq.write_table(pa.table({"user_id": ["ann"], "item_id": ["mug"], "at": at}), tmp_path / "orders.parquet")
+    content = (tmp_path / "orders.parquet").read_bytes()
+    events = read(content, name="orders.parquet", columns={}).interactions
+    assert str(events["at"][0]) == "2025-02-28 23:00:00+00:00"
 
 
 def test_a_parquet_file_that_is_none_is_named(read: Read):

@@ -102,6 +102,14 @@ def test_a_file_that_is_something_else_is_named():
         tables(pd.DataFrame([LINE]).drop(columns="StockCode"), origin="other.parquet")
 
 
+@pytest.mark.parametrize(
+    ("column", "value"), [("InvoiceDate", "2011-01-05"), ("Quantity", "six"), ("CustomerID", "x")]
+)
+def test_a_column_of_another_type_is_named(column: str, value: str):
+    with pytest.raises(DataError, match=f"{column} is object"):
+        tables(pd.DataFrame([{**LINE, column: value}]), origin="other.parquet")
+
+
 def test_nothing_left_is_an_error_and_not_an_empty_table():
     with pytest.raises(DataError, match="no purchase is left"):
-        tables(pd.DataFrame([{**LINE, "CustomerID": None}]), origin="test")
+        tables(pd.DataFrame([{**LINE, "CustomerID": float("nan")}]), origin="test")
