@@ -1,7 +1,8 @@
 """How a service begins, and what it is while it runs."""
 
+import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,7 @@ def running(service: str, environment: Environment, edge: EdgeSettings) -> Itera
         TonnageError: the release cannot be served, see `open_servable`.
     """
     log_as_json(service)
+    _host_logs_as_json(service)
     release = open_servable(environment)
     identity = Identity(service=service, track=environment.track, release=release.id)
     log = structlog.get_logger().bind(service=service, track=identity.track, release=identity.release)
@@ -54,6 +56,32 @@ def running(service: str, environment: Environment, edge: EdgeSettings) -> Itera
         log.info("started", directory=str(environment.release_dir))
         yield Running(release=release, identity=identity, metrics=metrics, draining=draining, log=log)
     log.info("stopped")
+
+
+def _host_logs_as_json(service: str) -> None:
+    """Give what BentoML and uvicorn log the form of our own lines."""
+
+    def named(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {"service": service, **event}
+
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                named,
+                structlog.stdlib.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    for name in ("bentoml", "uvicorn"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
 
 
 def open_servable(environment: Environment) -> Release:

@@ -34,6 +34,8 @@ class Metrics:
 
     def __init__(self, *, service: str, track: str, release: str) -> None:
         registry = self._registry = CollectorRegistry()
+        # Asked now: Feast sets the variable when it is imported, too late for the client to heed it.
+        self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
         self._own = {"service": service, "track": track, "release": release}
         self._requests = self._histogram(
             "tonnage_request_seconds", "Time to answer, per route and status.", "route", "status"
@@ -97,7 +99,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """All samples in Prometheus' text format; those of every worker, where there are several."""
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        if not self._shared:
             return generate_latest(self._registry) + generate_latest(REGISTRY)
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
