@@ -1,6 +1,6 @@
 """Files of yours as the three tables, by the mapping in `tonnage.toml`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ import pandera.errors
 from tonnage.datasets.columns import Columns
 from tonnage.datasets.config import InteractionsFile, TableFile
 from tonnage.datasets.files import read_file
-from tonnage.datasets.problems import Problem, RefusedError, refuse
+from tonnage.datasets.problems import SHOWN, Problem, RefusedError, refuse
 from tonnage.datasets.report import Account
 from tonnage.datasets.tables import INTERACTIONS, ITEMS, Loaded, Tables, schemas
 
@@ -133,26 +133,29 @@ def _users(config: TableFile, root: Path) -> pd.DataFrame:
 def _refuse_unless_kept(table: str, rows: pd.DataFrame, columns: Columns) -> None:
     """Refuse what could not be read, and what the table's schema does not take, together."""
     problems = list(columns.problems)
-    known = {problem.column: set(problem.rows) for problem in columns.problems}
     try:
         schemas()[table].validate(rows, lazy=True)
     except pandera.errors.SchemaErrors as error:
-        cases = error.failure_cases
-        for (name, check), group in cases.groupby(["column", "check"], sort=False):
-            theirs = columns.raw.names.get(name, name)
-            numbers = sorted(int(row) for row in group["index"].dropna())
-            if theirs in known:
-                numbers = [row for row in numbers if row not in known[theirs]] if known[theirs] else []
-                if not numbers:
-                    continue
-            what, remedy = REMEDIES.get(check, (f"must be {check}", ""))
-            cells = [] if check == "not_nullable" else [str(rows.loc[row, name]) for row in numbers[:5]]
-            problems.append(
-                Problem(
-                    file=columns.raw.file, column=theirs, what=what, remedy=remedy, rows=numbers, values=cells
-                )
-            )
+        for (name, check), group in error.failure_cases.groupby(["column", "check"], sort=False):
+            broken = {int(row) for row in group["index"].dropna()}
+            problems += _unless_known(name, check, broken, rows, columns)
     refuse(problems)
+
+
+def _unless_known(
+    name: str, check: str, broken: set[int], rows: pd.DataFrame, columns: Columns
+) -> Iterator[Problem]:
+    """The broken rule as a problem, without the rows whose cells could not be read in the first place."""
+    theirs = columns.raw.names.get(name, name)
+    told = [problem for problem in columns.problems if problem.column == theirs]
+    if any(not problem.rows for problem in told):
+        return  # The whole column is of another type.
+    numbers = sorted(broken.difference(*(problem.rows for problem in told)))
+    if told and not numbers:
+        return
+    what, remedy = REMEDIES.get(check, (f"must be {check}", ""))
+    cells = [] if check == "not_nullable" else [str(rows.loc[row, name]) for row in numbers[:SHOWN]]
+    yield Problem(file=columns.raw.file, column=theirs, what=what, remedy=remedy, rows=numbers, values=cells)
 
 
 def _with_every_item(goods: pd.DataFrame | None, events: pd.DataFrame, account: Account) -> pd.DataFrame:

@@ -132,6 +132,14 @@ def test_event_ids_must_be_unique(read: Read):
     assert "column 'line': the same value in several rows: row 2 has '1', row 4 has '1'" in message
 
 
+def test_a_cell_is_wrong_for_one_reason_only(read: Read):
+    """A time that cannot be read is not an empty cell too."""
+    orders = "line,customer,sku,when,qty,paid\n1,ann,mug,2025-03-01,1,1\n2,bob,mug,yesterday,1,1\n"
+    message = said(read, orders, timezone=None)
+    assert message.startswith("2 problems:")
+    assert "empty" not in message
+
+
 def test_rows_are_counted_as_a_person_sees_them_in_the_file(read: Read):
     """Empty lines and quoted line breaks are where parsers and people disagree."""
     orders = ORDERS + "\n" + '4,"c\nd",mug,never,1,1\n'
