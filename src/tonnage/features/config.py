@@ -1,8 +1,11 @@
 """Settings of the feature stage."""
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from tonnage.settings import Section
+
+MOST_DAYS = 28
+"""The most days between two snapshots; older ones are not looked at."""
 
 
 class FeaturesConfig(Section):
@@ -14,5 +17,5 @@ class FeaturesConfig(Section):
         threads: how many threads DuckDB may use; None for all cores.
     """
 
-    item_every_days: PositiveInt = 1
+    item_every_days: int = Field(1, ge=1, le=MOST_DAYS)
     threads: PositiveInt | None = None

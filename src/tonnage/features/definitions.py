@@ -14,6 +14,7 @@ from feast.infra.registry.registry_store import RegistryStore
 from feast.protos.feast.core.Registry_pb2 import Registry
 from feast.types import Array, Float32, Float64, String
 
+from tonnage.features.config import MOST_DAYS
 from tonnage.features.rows import HISTORY_COLUMNS, PROFILE_COLUMNS, VALUES
 
 USER_HISTORY = "user_history"
@@ -26,6 +27,9 @@ ITEM_ROW = "item_row"
 
 USER_VIEWS = (USER_HISTORY, USER_PROFILE)
 """Views that the online store holds."""
+
+FOR_EVER = timedelta(0)
+"""A Feast ttl: what a user did two years ago is still what that user did last."""
 
 NO_ONLINE_STORE: dict[str, Any] = {"type": "sqlite", "path": ":memory:"}
 """For who only asks about the past; Feast wants one named."""
@@ -91,7 +95,9 @@ def _definitions(rows: Path, item_columns: Sequence[str]) -> list[Any]:
     if not item_columns:
         return users
     item = Entity(name="item", join_keys=["item_id"], value_type=ValueType.STRING)
-    stats = _view(ITEM_STATS, item, rows, dict.fromkeys(item_columns, Float64), online=False)
+    # Every item has every snapshot, so a join need not look at older ones; a year of them made it slow.
+    recent = timedelta(days=MOST_DAYS)
+    stats = _view(ITEM_STATS, item, rows, dict.fromkeys(item_columns, Float64), ttl=recent, online=False)
     return [*users, item, stats, FeatureService(name=ITEM_ROW, features=[stats])]
 
 
@@ -100,14 +106,19 @@ def _array_types(elements: dict[str, Any]) -> dict[str, Any]:
 
 
 def _view(
-    name: str, entity: Entity, rows: Path, types: dict[str, Any], *, online: bool = True
+    name: str,
+    entity: Entity,
+    rows: Path,
+    types: dict[str, Any],
+    *,
+    ttl: timedelta = FOR_EVER,
+    online: bool = True,
 ) -> FeatureView:
     key = Field(name=entity.join_key, dtype=String)
     return FeatureView(
         name=name,
         entities=[entity],
-        # Zero is for ever: what a user did two years ago is still what that user did last.
-        ttl=timedelta(0),
+        ttl=ttl,
         online=online,
         source=FileSource(
             name=name, path=str(rows.absolute() / f"{name}.parquet"), timestamp_field="event_timestamp"

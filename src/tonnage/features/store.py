@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +12,8 @@ import ibis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from tonnage.domain import ItemId, UserId
 from tonnage.errors import DataError, NotFoundError
@@ -33,6 +35,9 @@ from tonnage.features.online import online_store_settings
 from tonnage.features.rows import UserRow
 from tonnage.files import whole_directory
 from tonnage.telemetry import Progress
+
+INSTANT = timedelta(microseconds=1)
+"""The least difference between two times."""
 
 BATCH = 500
 """Users written to the online store at a time."""
@@ -90,6 +95,8 @@ class OfflineFeatures:
             online=NO_ONLINE_STORE,
             item_columns=ITEM_COLUMNS,
         )
+        stamps = pq.read_table(features / "rows" / f"{ITEM_STATS}.parquet", columns=["event_timestamp"])
+        self._until: datetime | None = pc.max(stamps.column(0)).as_py()
 
     def user_rows(self, users: Sequence[UserId], at: datetime) -> dict[UserId, UserRow]:
         """What was known of each user strictly before `at`; a user without a past has the cold row.
@@ -103,27 +110,23 @@ class OfflineFeatures:
     def item_rows(self, items: Sequence[ItemId], at: datetime) -> pd.DataFrame:
         """Every item's statistics strictly before `at`: index item_id in the order asked, float64 columns.
 
-        An item that nobody had has 0 in the columns `COUNTS` and NaN in the others.
+        An item that nobody had has 0 in the columns `COUNTS` and NaN in the others. After the end of the data
+        its last snapshot stands.
 
         Raises:
             DataError: `at` is not a midnight in UTC.
         """
-        known = self._as_of("item_id", items, at, ITEM_ROW).to_pandas().set_index("item_id")[[*ITEM_COLUMNS]]
+        last = _midnight(at) if self._until is None else min(_midnight(at), self._until + INSTANT)
+        known = (
+            self._as_of("item_id", items, last, ITEM_ROW).to_pandas().set_index("item_id")[[*ITEM_COLUMNS]]
+        )
         asked = known.reindex(pd.Index(items, name="item_id")).astype("float64")
         rows: pd.DataFrame = asked.fillna(dict.fromkeys(COUNTS, 0.0))
         return rows
 
     def _as_of(self, key: str, ids: Sequence[str], at: datetime, service: str) -> pa.Table:
-        # Rows are daily. Within a day, whether the day's row is dated before or after `at` would depend on
-        # what happens after `at`, which is a leak, if a small one.
-        if at.tzinfo is None or pd.Timestamp(at).tz_convert("UTC") != pd.Timestamp(at).tz_convert(
-            "UTC"
-        ).floor("D"):
-            raise DataError("features are daily; ask for them at a midnight in UTC", at=at)
         # Feast joins rows dated at or before the entity's time; ours must be before.
-        asked = pd.DataFrame(
-            {key: list(dict.fromkeys(ids)), "event_timestamp": at - timedelta(microseconds=1)}
-        )
+        asked = pd.DataFrame({key: list(dict.fromkeys(ids)), "event_timestamp": _midnight(at) - INSTANT})
         wanted = self._store.get_feature_service(service)
         with _quiet_ibis():
             return self._store.get_historical_features(entity_df=asked, features=wanted).to_arrow()
@@ -169,6 +172,14 @@ def _quiet_ibis() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)
         yield
+
+
+def _midnight(at: datetime) -> datetime:
+    # Rows are daily. Within a day, whether the day's row is dated before or after `at` would depend on what
+    # happens after `at`, which is a leak, if a small one.
+    if at.tzinfo is None or at.astimezone(UTC).time() != time(0):
+        raise DataError("features are daily; ask for them at a midnight in UTC", at=at)
+    return at
 
 
 def _latest(file: Path) -> pd.DataFrame:
