@@ -205,7 +205,7 @@ def assemble(*, item: Floats, user: Floats, user_item: Floats, sources: Floats) 
     crosses = np.column_stack(
         [
             promise(sources),
-            _had(user_item, "orders") / np.expm1(_of(user, "user_orders")),
+            _had(user_item, "orders") / np.maximum(np.expm1(_of(user, "user_orders")), 1.0),
             _item(item, "log_price") - _of(user, "user_log_price"),
             _item(item, "log_units_per_order") - _of(user, "user_units_per_event"),
             _had(user_item, "idle_days") / (1.0 + _of(user, "user_interval_days")),

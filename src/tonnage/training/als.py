@@ -47,15 +47,15 @@ def model(weights: sp.csr_matrix, config: TrainingConfig) -> AlternatingLeastSqu
     """The fitted model of `implicit`; confidence is `1 + alpha * weight`."""
     confidence = weights.copy()
     confidence.data = 1.0 + config.alpha * confidence.data
-    als = AlternatingLeastSquares(
-        factors=min(config.factors, min(weights.shape)),
-        regularization=config.regularization,
-        iterations=config.iterations,
-        random_state=config.seed,
-        num_threads=config.threads or 0,
-    )
-    # Its own threads and those of BLAS would fight for the same cores.
+    # Its own threads and those of BLAS would fight for the same cores; it looks when it is made.
     with threadpool_limits(1, "blas"):
+        als = AlternatingLeastSquares(
+            factors=min(config.factors, min(weights.shape)),
+            regularization=config.regularization,
+            iterations=config.iterations,
+            random_state=config.seed,
+            num_threads=config.threads or 0,
+        )
         als.fit(confidence, show_progress=False)
     return als
 

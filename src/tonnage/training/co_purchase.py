@@ -2,7 +2,7 @@
 
 import numpy as np
 import scipy.sparse as sp
-from implicit.nearest_neighbours import BM25Recommender
+from implicit.nearest_neighbours import ItemItemRecommender, bm25_weight
 from scipy.linalg import lapack
 
 from tonnage.domain import Floats, Rows
@@ -42,20 +42,18 @@ def ease(had: sp.csr_matrix, regularization: float) -> Floats:
 def bm25(had: sp.csr_matrix, config: TrainingConfig) -> Neighbours:
     """Neighbours by BM25, each item's weights relative to its strongest one."""
     # One more than asked: an item is its own nearest neighbour.
-    model = BM25Recommender(K=config.neighbours + 1, num_threads=config.threads or 0)
-    model.fit(had, show_progress=False)
-    similar = sp.lil_matrix(model.similarity)
-    similar.setdiag(0)
-    similar = similar.tocsr()
-    similar.eliminate_zeros()
-    m = config.neighbours
-    rows = np.full((similar.shape[0], m), -1, np.int32)
-    weights = np.zeros((similar.shape[0], m), np.float32)
-    for item in range(similar.shape[0]):
+    model = ItemItemRecommender(K=config.neighbours + 1, num_threads=config.threads or 0)
+    model.fit(sp.csr_matrix(bm25_weight(had.T).T), show_progress=False)
+    similar = model.similarity
+    rows = np.full((similar.shape[0], config.neighbours), -1, np.int32)
+    weights = np.zeros(rows.shape, np.float32)
+    for item in range(len(rows)):
         part = slice(similar.indptr[item], similar.indptr[item + 1])
-        order = np.argsort(-similar.data[part], kind="stable")[:m]
-        rows[item, : len(order)] = similar.indices[part][order]
-        weights[item, : len(order)] = similar.data[part][order] / similar.data[part].max(initial=1e-12)
+        others, strengths = similar.indices[part], similar.data[part]
+        order = np.argsort(-strengths, kind="stable")
+        order = order[(others[order] != item) & (strengths[order] > 0)][: config.neighbours]
+        rows[item, : len(order)] = others[order]
+        weights[item, : len(order)] = strengths[order] / strengths[order].max(initial=1e-12)
     return rows, weights
 
 

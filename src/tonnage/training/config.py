@@ -48,7 +48,7 @@ class TrainingConfig(Section):
     trees: int = Field(default=200, ge=1)
     depth: int = Field(default=6, ge=1)
     learning_rate: float = Field(default=0.1, gt=0)
-    negatives: int = Field(default=100, ge=1)
+    negatives: int = Field(default=80, ge=1)
     threads: int | None = Field(default=None, ge=1)
     refit: bool = True
     seed: int = 7

@@ -1,6 +1,7 @@
 """How good a ranked list is, and how sure we are of the mean over users."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -63,6 +64,7 @@ def estimate(values: Floats, *, seed: int) -> Estimate:
     return Estimate(mean=float(values.mean(dtype=np.float64)), low=low, high=high)
 
 
+@lru_cache(maxsize=8)
 def _draws(users: int, seed: int) -> Floats:
     counts = np.random.default_rng(seed).multinomial(users, np.full(users, 1.0 / users), size=DRAWS)
     return (counts / users).astype(np.float32)
