@@ -13,8 +13,9 @@ from tonnage.cli.project import Project
 from tonnage.telemetry import Spoken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from rich.table import Table
 
+    from tonnage.deployment.embedded.config import EmbeddedConfig
     from tonnage.packaging.containerize import Destination, Tool
     from tonnage.packaging.pipeline import Packaged
     from tonnage.packaging.sinks import ImageSink
@@ -126,7 +127,12 @@ def _sink(registry: str | None, *, plain_http: bool, on_disk: bool) -> "ImageSin
 
     if registry:
         return Registry(path=registry, plain_http=plain_http)
-    return OnDisk() if on_disk else Loaded(load=_load_into_embedded())
+    if on_disk:
+        return OnDisk()
+    from tonnage.deployment.embedded.cluster import image_digests, load_image
+
+    cluster = _embedded()
+    return Loaded(load=lambda archive: load_image(cluster, archive), present=lambda: image_digests(cluster))
 
 
 def _destination(registry: str | None, *, plain_http: bool, on_disk: bool) -> "Destination":
@@ -134,16 +140,20 @@ def _destination(registry: str | None, *, plain_http: bool, on_disk: bool) -> "D
 
     if registry or on_disk:
         return Destination(registry=registry, plain_http=plain_http)
-    return Destination(load=_load_into_embedded())
+    from tonnage.deployment.embedded.cluster import load_image
+
+    cluster = _embedded()
+    return Destination(load=lambda archive: load_image(cluster, archive))
 
 
-def _load_into_embedded() -> "Callable[[Path], object]":
-    from tonnage.deployment.embedded.cluster import access, load_image
+def _embedded() -> "EmbeddedConfig":
+    """The embedded cluster, if there is one: better to know before minutes of work than after."""
+    from tonnage.deployment.embedded.cluster import access
     from tonnage.deployment.embedded.config import EmbeddedConfig
 
     cluster = EmbeddedConfig.of(os.environ)
-    access(cluster)  # says now, not after minutes of work, that there is no cluster
-    return lambda archive: load_image(cluster, archive)
+    access(cluster)
+    return cluster
 
 
 def _cache() -> Path:
@@ -152,21 +162,33 @@ def _cache() -> Path:
 
 
 def _print(packaged: "Packaged", output: Output) -> None:
-    following = f"helm install shop charts/recommender -f {packaged.values_path}"
+    values = packaged.values_path
+    shown = values.relative_to(Path.cwd()) if values.is_relative_to(Path.cwd()) else values
+    following = f"helm install shop charts/recommender -f {shown}"
     if output is Output.JSON:
         typer.echo(json.dumps({**packaged.as_dict(), "next": following}, indent=2))
         return
     from rich.console import Console
+
+    console = Console()
+    repository = next(iter(packaged.images.values())).repository.rpartition("/")[0]
+    console.print(f"release {packaged.release}: images {repository}/<bento>", highlight=False)
+    console.print(_table(packaged), highlight=False)
+    typer.echo(f"\nNext: {following}")
+
+
+def _table(packaged: "Packaged") -> "Table":
+    """One row per image; sizes are megabytes of files, `moved` is what a registry stores."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    columns = ("image", "digest", "unpacked MB", "moved MB", "base", "environment", "code", "model")
-    for column in columns:
-        table.add_column(column, justify="left" if column in columns[:2] else "right", overflow="fold")
+    for column in ("image", "digest"):
+        table.add_column(column, overflow="fold")
+    for column in ("MB", "moved", "base", "python", "code", "model"):
+        table.add_column(column, justify="right", no_wrap=True)
     for bento, ref in packaged.images.items():
         image = packaged.built.get(bento)
-        sizes = [f"{layer.unpacked / 1e6:.1f}" for layer in image.layers] if image else []
         sums = [f"{image.unpacked / 1e6:.0f}", f"{image.size / 1e6:.0f}"] if image else []
-        table.add_row(f"{ref.repository}:{ref.tag}", (ref.digest or "")[:19], *sums, *sizes)
-    Console().print(table, highlight=False)
-    typer.echo(f"\nNext: {following}")
+        layers = [f"{layer.unpacked / 1e6:.1f}" for layer in image.layers] if image else []
+        table.add_row(bento, (ref.digest or "").removeprefix("sha256:")[:12], *sums, *layers)
+    return table
