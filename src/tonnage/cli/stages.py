@@ -36,30 +36,32 @@ def data(project: Project, progress: Progress) -> str:
         DependencyError: Online Retail was asked for by name and cannot be had.
     """
     from tonnage.datasets.config import DatasetConfig
-    from tonnage.datasets.tables import write
+    from tonnage.datasets.tables import read_report, write
 
     config = project.section("dataset", DatasetConfig)
+    # A source that is named must be had; one that is the default may be simulated.
+    named = "source" in project.tables.get("dataset", {})
     sources = [stamp(file) for file in config.files(project.root) if file.exists()]
-    key = key_of("data", config.model_dump(), sources, source_digest("datasets"))
+    key = key_of("data", config.model_dump(), named, sources, source_digest("datasets"))
 
     def work() -> None:
-        loaded = _load(project, config, progress)
-        write(loaded, project.data)
+        write(_load(project, config, progress, named=named), project.data)
 
     unless_done("data", key, project.data, progress, work)
+    if read_report(project.data).source != config.source:
+        progress.say("NOTE: this is the simulator's shop; Online Retail could not be had")
     return key
 
 
-def _load(project: Project, config: "DatasetConfig", progress: Progress) -> "Loaded":
+def _load(project: Project, config: "DatasetConfig", progress: Progress, *, named: bool) -> "Loaded":
     from tonnage.datasets.loading import load
 
     try:
         return load(config, root=project.root, progress=progress)
     except DependencyError as error:
-        if "source" in project.tables.get("dataset", {}):
+        if named:
             raise
         progress.say(f"{error}")
-        progress.say("no source is named in tonnage.toml, so the simulator's shop takes its place")
         return load(config.model_copy(update={"source": "simulator"}), root=project.root, progress=progress)
 
 

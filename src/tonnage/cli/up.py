@@ -88,7 +88,7 @@ def show(made: "Release", access: "ClusterAccess", deployed: "Deployed", further
 
     from tonnage.training.evaluation import Evaluation
 
-    Console().print(Evaluation.from_dict(made.manifest.evaluation.model_dump()).table())
+    Console().print(Evaluation.from_dict(made.manifest.evaluation.results).table())
     for line in further:
         typer.echo(line)
     url = f"{access.gateway_url}/v1/recommendations"
