@@ -7,6 +7,13 @@ from tonnage.serving.environment import Environment
 TIMEOUT_S = 10.0
 """BentoML's own limit of a request, behind the deadline; it keeps a timer that long for each request."""
 
+THREADING = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+"""How libraries use threads, as environment variables of a worker.
+
+One request's matrix product is too small for several threads. OpenMP's own spin between two pieces of work:
+on two busy cores a prediction of XGBoost took 7.6 ms with that, and 0.7 ms without.
+"""
+
 
 def settings(environment: Environment, *, livez: str, readyz: str) -> dict[str, Any]:
     """Arguments of `@bentoml.service`.
@@ -25,6 +32,5 @@ def settings(environment: Environment, *, livez: str, readyz: str) -> dict[str, 
         "traffic": {"timeout": TIMEOUT_S},
         "metrics": {"enabled": False},
         "logging": {"access": {"enabled": False}},
-        # One request's matrix product is too small for several threads; workers and pods share the load.
-        "envs": [{"name": "OPENBLAS_NUM_THREADS", "value": "1"}],
+        "envs": [{"name": name, "value": value} for name, value in THREADING.items()],
     }

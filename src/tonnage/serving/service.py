@@ -4,10 +4,10 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from tonnage.domain import ItemId
+from tonnage.domain import ItemId, UserId
 from tonnage.errors import DependencyError
 from tonnage.releases.release import Release
 from tonnage.serving.candidates import Proposals
@@ -17,9 +17,13 @@ from tonnage.serving.collector import quiet_collector
 from tonnage.serving.edge import EdgeSettings
 from tonnage.serving.environment import Environment
 from tonnage.serving.lifecycle import Running, running
+from tonnage.serving.ports import Call
 from tonnage.serving.recommender import Recommender
 from tonnage.serving.remote import RemoteModel, RemoteRanking, RemoteRetrieval, connections
 from tonnage.serving.users import StoredUsers
+
+WARM_UP_S = 5.0
+"""How long the first read of the online store may take."""
 
 READY_CACHE_S = 1.0
 """How long the neighbours' readiness is taken to stay as it is."""
@@ -63,6 +67,9 @@ class RecommenderService:
             retriever, ranker = await stack.enter_async_context(_neighbours(environment, own))
             users = _users(environment)
             stack.callback(users.close)
+            # Feast's first read takes a hundred times as long as the next; a store may also come later.
+            with suppress(DependencyError):
+                await users.read(UserId("nobody"), Call(request_id="warm-up", timeout_s=WARM_UP_S))
             recommender = _recommender(own.release, users, retriever, ranker, environment)
             await stack.enter_async_context(quiet_collector())
             self._serving = Serving(
