@@ -38,11 +38,11 @@ class Machine:
         return {name: set(lines) for name, lines in changed.items() if lines}
 
 
-def look(*, besides: str) -> Machine:
+def look(*, ours: str) -> Machine:
     """Look at the machine.
 
     Args:
-        besides: control group of another cluster, whose pods come and go meanwhile.
+        ours: control group of the cluster in question; in those of others, pods come and go meanwhile.
     """
     return Machine(
         devices=_lines(run(["ip", "-brief", "link"], timeout_s=10)),
@@ -50,7 +50,7 @@ def look(*, besides: str) -> Machine:
         firewall=_firewall(),
         mounts=_lines(Path("/proc/self/mounts").read_text()),
         groups=frozenset(
-            str(path) for path in ROOT.rglob("*") if path.is_dir() and besides not in path.parts
+            str(path) for path in ROOT.rglob("*") if path.is_dir() and not _is_of_another(path, ours)
         ),
         settings=frozenset(f"{name}={Path('/proc/sys', name).read_text().strip()}" for name in SETTINGS),
         folders=frozenset(
@@ -71,6 +71,10 @@ def processes_with(*words: str) -> set[str]:
         if int(directory.name) != os.getpid() and any(word in command or word in group for word in words):
             found.add(f"{directory.name} {command}")
     return found
+
+
+def _is_of_another(group: Path, ours: str) -> bool:
+    return any(part.startswith("tonnage-") and part != ours for part in group.parts)
 
 
 def _firewall() -> frozenset[str]:

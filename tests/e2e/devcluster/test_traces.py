@@ -51,18 +51,18 @@ def second(
 
 
 @pytest.fixture(scope="module")
-def visit(cluster: ClusterAccess, cluster_config: EmbeddedConfig, second: EmbeddedConfig) -> Visit:
+def visit(cluster: ClusterAccess, second: EmbeddedConfig) -> Visit:
     """Start it, kill the command half way, start again, let processes die, mend it, take it down."""
-    before = look(besides=cluster_config.cgroup)
+    before = look(ours=second.cgroup)
     _start_and_kill_the_command(second)
     embedded.up(second, progress=Spoken())
-    during = look(besides=cluster_config.cgroup)
+    during = look(ours=second.cgroup)
     os.kill(processes.running(second, "kubelet") or 0, signal.SIGKILL)
     os.kill(processes.running(second, namespaces.ANCHOR) or 0, signal.SIGKILL)
     embedded.up(second, progress=Spoken())
     status = embedded.status(second)
     embedded.down(second, progress=Spoken())
-    after = look(besides=cluster_config.cgroup)
+    after = look(ours=second.cgroup)
     return Visit(second, before, during, after, status)
 
 

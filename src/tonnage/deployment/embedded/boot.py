@@ -59,6 +59,8 @@ def _prepare(parts: Parts) -> int:
     if processes.running(parts.config, namespaces.ANCHOR) is None:
         # Without the anchor, whatever still runs hangs in namespaces that nothing new can enter.
         cgroups.kill(parts.config.cgroup)
+        # And a new kubelet would spend three seconds on each group of a container that is no more.
+        cgroups.remove(parts.config.cgroup)
     cgroups.create(parts.config.cgroup)
     pki.write(parts.pki, parts.addresses)
     components.write_files(parts)

@@ -12,6 +12,7 @@ from tonnage.deployment.embedded.locks import exclusive
 from tonnage.deployment.embedded.network import Addresses, choose
 from tonnage.deployment.embedded.store import ImageRef, ImageStore
 from tonnage.errors import ClusterError, NotFoundError
+from tonnage.files import whole_directory
 from tonnage.telemetry import Progress
 
 DAEMONS = (
@@ -164,6 +165,28 @@ def image_digests(config: EmbeddedConfig) -> set[str]:
     return set(_store(config).digests().values())
 
 
+def host_address(config: EmbeddedConfig) -> str:
+    """The address under which pods and the node see this machine; a registry for them listens there.
+
+    Raises:
+        NotFoundError: the cluster was not brought up.
+    """
+    return _chosen(config).host
+
+
+def allow_plain_http(config: EmbeddedConfig, registry: str) -> None:
+    """Let the cluster pull from a registry without TLS; it holds from the next pull on.
+
+    Args:
+        config: which cluster.
+        registry: `HOST:PORT`, as it stands in an image's name.
+    """
+    with whole_directory(config.state / "registries" / registry) as directory:
+        (directory / "hosts.toml").write_text(
+            f'server = "http://{registry}"\n[host."http://{registry}"]\ncapabilities = ["pull", "resolve"]\n'
+        )
+
+
 def _store(config: EmbeddedConfig) -> ImageStore:
     anchor = processes.running(config, namespaces.ANCHOR)
     if anchor is None:
@@ -174,12 +197,21 @@ def _store(config: EmbeddedConfig) -> ImageStore:
 
 
 def _addresses(config: EmbeddedConfig) -> Addresses:
-    """The cluster's addresses, chosen once; a cluster that does not run may choose again."""
+    """The cluster's addresses, chosen once and kept."""
     file = _addresses_file(config)
     addresses = Addresses.read(file)
     if addresses is None:
         addresses = choose()
         addresses.write(file)
+    return addresses
+
+
+def _chosen(config: EmbeddedConfig) -> Addresses:
+    addresses = Addresses.read(_addresses_file(config))
+    if addresses is None:
+        raise NotFoundError(
+            "there is no embedded cluster", hint="Run tonnage cluster up.", state=config.state
+        )
     return addresses
 
 
