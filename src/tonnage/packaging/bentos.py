@@ -21,6 +21,7 @@ from tonnage.packaging.sources import Sources
 from tonnage.releases.release import Release
 
 _RECIPE = 1
+_OTHER_LAYERS = shutil.ignore_patterns("release", "requirements.txt", "__pycache__")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +111,7 @@ def code_trees(bento: Bento) -> Iterator[Sequence[Tree]]:
     """The code layer's files, with bytecode; they are there until the block ends."""
     with scratch(bento.home.parent) as directory:
         source = directory / "src"
-        shutil.copytree(
-            bento.directory / "src", source, ignore=shutil.ignore_patterns("release", "__pycache__")
-        )
+        shutil.copytree(bento.directory / "src", source, ignore=_OTHER_LAYERS)
         compile_tree(source, seen_as=f"{BENTO}/src")
         yield [Tree(source=source, at=f"{BENTO}/src")]
 

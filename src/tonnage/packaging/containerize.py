@@ -13,7 +13,7 @@ from tonnage.packaging.bentos import Bento, build_bento
 from tonnage.packaging.commands import run
 from tonnage.packaging.config import BENTOS, PackagingConfig
 from tonnage.packaging.pipeline import Packaged
-from tonnage.packaging.scratch import alone_in
+from tonnage.packaging.scratch import alone_in, scratch
 from tonnage.packaging.sinks import ImageRef
 from tonnage.packaging.sources import Sources
 from tonnage.packaging.values import write_values
@@ -102,17 +102,22 @@ def _image(bento: Bento, repository: str, tool: Tool, destination: Destination) 
 
 
 def _build(bento: Bento, reference: str, tool: Tool) -> None:
-    # The network of this machine: locks name no index, so uv asks whichever the machine is set up for.
-    options = ("--opt", "network=host")
-    run(
-        [
-            *(sys.executable, "-m", "bentoml", "containerize", bento.tag),
-            *("--backend", tool, "--image-tag", reference, *options),
-        ],
-        hint="Install Tonnage with the extra [pipeline].",
-        environment={"BENTOML_HOME": str(bento.home), "BENTOML_DO_NOT_TRACK": "True"},
-        timeout_s=_TIMEOUT_S,
-    )
+    # Locks name no index, so uv asks whichever this machine is set up for, over this machine's network.
+    options = ("--backend", tool, "--image-tag", reference, "--opt", "network=host")
+    with scratch(bento.home.parent) as directory:
+        run(
+            [sys.executable, "-m", "bentoml", "containerize", bento.tag, *options],
+            hint="Install Tonnage with the extra [pipeline].",
+            # BentoML 1.4 copies the Dockerfile template to a temporary directory, and reads it only if that
+            # lies below the working directory.
+            environment={
+                "BENTOML_HOME": str(bento.home),
+                "BENTOML_DO_NOT_TRACK": "True",
+                "TMPDIR": str(directory),
+            },
+            directory=directory,
+            timeout_s=_TIMEOUT_S,
+        )
 
 
 def _push(reference: str, tool: Tool, *, plain_http: bool) -> str:

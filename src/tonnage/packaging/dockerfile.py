@@ -25,7 +25,7 @@ FROM <base_image> AS base
 ENV <variables>
 
 FROM base AS environment
-COPY env/python/requirements.txt /tmp/requirements.txt
+COPY src/requirements.txt /tmp/requirements.txt
 RUN command -v uv >/dev/null || pip install --no-cache-dir uv
 RUN uv venv --python python3.11 <environment> \\
  && uv pip install --python <environment>/bin/python --no-cache --no-deps --require-hashes \\

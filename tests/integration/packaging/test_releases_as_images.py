@@ -8,6 +8,7 @@ from socket import socket
 import pytest
 from tests.integration.packaging.conftest import Dock
 
+from tonnage.deployment.embedded.debian import unpacked
 from tonnage.packaging.config import BENTOS
 from tonnage.packaging.pipeline import Packaged
 from tonnage.packaging.sinks import Loaded, Registry
@@ -61,8 +62,9 @@ def test_a_runtime_that_has_the_first_release_receives_kilobytes(
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A Debian docker-registry of this test, on a free port of this machine."""
+def registry(dock: Dock, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """Debian's docker-registry, only unpacked: installed, it would be a service of this machine."""
+    program = unpacked(dock.cache.parent, "docker-registry", ["docker-registry"]) / "usr/bin/docker-registry"
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -73,7 +75,7 @@ def registry(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         encoding="utf-8",
     )
     with (tmp_path / "registry.log").open("wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
+        process = subprocess.Popen([str(program), "serve", str(config)], stdout=log, stderr=log)
     try:
         answer = ["curl", "--silent", "--fail", "--retry", "50", "--retry-delay", "0", "--retry-connrefused"]
         subprocess.run(

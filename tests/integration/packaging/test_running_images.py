@@ -31,7 +31,7 @@ mount --rbind /dev "$root/dev"
 mount -o remount,ro,bind "$root"
 exec chroot --userspec="$user" "$root" env --ignore-environment "$@"
 """
-"""The root read-only, /tmp a file system of its own, /etc/hosts as runtimes give it, the image's environment."""
+"""The root read-only, /tmp its own file system, /etc/hosts as runtimes give it, the image's environment."""
 
 
 def _unpack(layout: Layout, image: Image, root: Path) -> None:
