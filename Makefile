@@ -21,7 +21,7 @@ serve: $(ENVIRONMENT) ## The same three bentos without a cluster
 
 # ---- checks -----------------------------------------------------------------------------------
 
-test: check ## Everything that must hold: check, then every tier of tests, the cluster included
+test: check packages ## Everything that must hold: check, then every tier of tests, the cluster included
 	$(BIN)/pytest
 
 check: $(ENVIRONMENT) ## Format, lint, types and import rules
@@ -47,6 +47,9 @@ $(ENVIRONMENT): requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
+packages: $(ENVIRONMENT) ## The Debian packages that the cluster, the images and the tests need
+	$(BIN)/tonnage cluster packages
+
 format: $(ENVIRONMENT) ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -65,4 +68,4 @@ clean: ## Remove what was built here; caches outside the checkout stay
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
-.PHONY: up down serve test check quick measure-voyage env format lock clean help
+.PHONY: up down serve test check quick measure-voyage env packages format lock clean help

@@ -2,13 +2,13 @@
 
 import json
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tonnage.deployment.embedded import cluster
+from tonnage.cli.options import As, Output
+from tonnage.deployment.embedded import cluster, requirements
 from tonnage.deployment.embedded.config import EmbeddedConfig
 from tonnage.telemetry import Spoken
 
@@ -16,13 +16,6 @@ app = typer.Typer(
     help="A real Kubernetes on this machine, without Docker and without a registry.",
     no_args_is_help=True,
 )
-
-
-class Output(StrEnum):
-    """How an answer is printed."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 @app.command()
@@ -54,9 +47,7 @@ def down() -> None:
 
 
 @app.command()
-def status(
-    output: Annotated[Output, typer.Option(help="json prints one object, for scripts.")] = Output.TEXT,
-) -> None:
+def status(output: As = Output.TABLE) -> None:
     """Tell whether it runs, and what does not. Exit code 0 if all of it runs, 1 if not."""
     found = cluster.status(EmbeddedConfig.of(os.environ))
     if output is Output.JSON:
@@ -68,6 +59,13 @@ def status(
         for phase, count in found.pods.items():
             typer.echo(f"  {count:3} pods {phase}")
     raise typer.Exit(0 if found.running else 1)
+
+
+@app.command()
+def packages() -> None:
+    """Install the Debian packages that the cluster, the images and the tests need; `up` does it too."""
+    requirements.check_rights()
+    requirements.provide_packages(EmbeddedConfig.of(os.environ).sources / "packages.txt", Spoken())
 
 
 @app.command("load-image")
