@@ -42,7 +42,9 @@ def voyage(
     project = Project.open(ROOT / "tonnage.toml")
     out = tmp_path_factory.mktemp("voyage")
     first = stages.release(project, PROGRESS)
-    quick = project.section("training", TrainingConfig).model_copy(update={"lessons": 1, "trees": 40, "judge_days": 7})
+    quick = project.section("training", TrainingConfig).model_copy(
+        update={"lessons": 1, "trees": 40, "judge_days": 7}
+    )
     trained = train(read(project.data), project.features, quick, progress=PROGRESS)
     second = write_release(trained, out / "releases")
     assert second.id != first.id
