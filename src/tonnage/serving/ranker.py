@@ -66,7 +66,8 @@ class Ranker:
         """
         features = release.manifest.features
         booster = load_booster(release.ranker_path, threads=threads(environment.workers))
-        if booster.num_features() != len(features.all):
+        known = booster.feature_names or list(features.all)
+        if booster.num_features() != len(features.all) or known != list(features.all):
             raise IntegrityError("the model does not fit the features of its release", release=release.id)
         return cls(
             booster=booster,
@@ -86,8 +87,8 @@ class Ranker:
             history=History(),
             at=0.0,
         )
-        for _ in range(3):
-            self.infer(Inference(inputs=cold.tensors()))
+        for explain in (False, False, True):
+            self.infer(Inference(inputs=cold.tensors(), parameters={"explain": explain}))
 
     def infer(self, request: Inference) -> dict[str, Array]:
         """Answer one request.
@@ -109,7 +110,11 @@ class Ranker:
         scores = self._booster.inplace_predict(matrix, validate_features=False, predict_type="margin")
         answer: dict[str, Array] = {"scores": np.asarray(scores, np.float32)}
         if explain:
-            answer["contributions"] = self._booster.predict(xgboost.DMatrix(matrix), pred_contribs=True)
+            # The matrix has no column names to validate; `load` compared the model's own with the release's.
+            contributions = self._booster.predict(
+                xgboost.DMatrix(matrix), pred_contribs=True, validate_features=False
+            )
+            answer["contributions"] = contributions
         return answer
 
     def _matrix(self, inputs: Mapping[str, Array]) -> Floats:

@@ -10,11 +10,12 @@ from tonnage.domain import SOURCES, ItemId, UserId
 from tonnage.errors import RequirementError
 from tonnage.features import ranking
 from tonnage.features.rows import SessionEvent, UserRow, with_session
+from tonnage.serving.catalogue import category_codes
 from tonnage.serving.environment import Environment
 from tonnage.serving.lifecycle import open_servable
 from tonnage.serving.oip import Inference
 from tonnage.serving.ports import Shortlist
-from tonnage.serving.ranker import Ranker
+from tonnage.serving.ranker import Ranker, load_booster
 from tonnage.serving.tensors import ProtocolError
 
 NOW = 1_323_435_000.0
@@ -59,7 +60,17 @@ def test_a_score_does_not_depend_on_who_else_is_asked_for(ranker, tensors):
     assert ranker.infer(Inference(inputs=one))["scores"][0] == pytest.approx(together[7], abs=1e-6)
 
 
-def test_contributions_add_up_to_the_score(ranker, tensors):
+@pytest.mark.parametrize("named", [False, True], ids=["plain model", "model with feature names"])
+def test_contributions_add_up_to_the_score(opened, tensors, named):
+    """A trained model knows its columns' names, and XGBoost then asks for them unless told not to."""
+    booster = load_booster(opened.ranker_path, threads=1)
+    booster.feature_names = list(NAMES.all) if named else None
+    ranker = Ranker(
+        booster=booster,
+        item_features=opened.item_features,
+        categories=category_codes(opened.items)[0],
+        n_user=len(NAMES.user),
+    )
     answer = ranker.infer(Inference(inputs=tensors, parameters={"explain": True}))
     assert answer["contributions"].shape == (20, len(NAMES.all) + 1)
     np.testing.assert_allclose(answer["contributions"].sum(axis=1), answer["scores"], atol=1e-4)
@@ -85,8 +96,8 @@ def test_inputs_that_cannot_be_are_refused(ranker, tensors, change, complaint):
 
 
 def test_features_that_cannot_be_explained_are_refused_not_fatal(ranker, tensors):
-    """No orders but a history: a share of nothing is infinite, and XGBoost takes no infinity there."""
-    odd = tensors | {"user": np.zeros(len(NAMES.user), np.float32)}
+    """A caller may send any float; XGBoost takes no infinity there."""
+    odd = tensors | {"sources": np.full((20, len(SOURCES)), np.inf, np.float32)}
     with pytest.raises(ProtocolError, match="cannot be scored"):
         ranker.infer(Inference(inputs=odd, parameters={"explain": True}))
 
