@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tonnage.cli import stages
 from tonnage.cli.options import DEFAULT, As, Output, ProjectFile
 from tonnage.cli.project import Project
 from tonnage.telemetry import Spoken
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from tonnage.packaging.containerize import Destination, Tool
     from tonnage.packaging.pipeline import Packaged
     from tonnage.packaging.sinks import ImageSink
-    from tonnage.releases.release import Release
 
 
 class Backend(StrEnum):
@@ -44,8 +44,10 @@ app = typer.Typer(help="Make a release three bentos, images, and Helm values tha
 def package(
     release: Annotated[
         str,
-        typer.Option("--release", help="Release id, champion, challenger, previous, or latest (built here)."),
-    ] = "champion",
+        typer.Option(
+            "--release", help="Release id, champion, challenger, previous, or latest (trained here)."
+        ),
+    ] = "latest",
     registry: Annotated[
         str | None, typer.Option("--registry", help="HOST/PATH to push to, instead of the embedded cluster.")
     ] = None,
@@ -77,7 +79,7 @@ def package(
 
     opened = Project.open(project)
     config = opened.section("packaging", PackagingConfig)
-    chosen = _release(opened, release)
+    chosen = stages.release_named(opened, release)
     tool = _TOOLS.get(backend)
     if tool is not None:
         where = _destination(registry, plain_http=plain_http, on_disk=on_disk)
@@ -91,7 +93,7 @@ def package(
             track=track,
         )
     else:
-        cache = _cache()
+        cache = stages.layer_cache()
         if refresh_base:
             LayerStore(cache).forget(base_key(config))
         sink = _sink(registry, plain_http=plain_http, on_disk=on_disk)
@@ -101,38 +103,14 @@ def package(
     _print(packaged, output)
 
 
-def _release(project: Project, name: str) -> "Release":
-    """The release that a name means: from this project's directory if it is there, else from the registry."""
-    from tonnage.errors import NotFoundError
-    from tonnage.releases.config import RegistryConfig
-    from tonnage.releases.registry import Registry
-    from tonnage.releases.release import open_release
-
-    if name == "latest":
-        built = sorted(project.releases.glob("r-*/release.json"), key=lambda file: file.stat().st_mtime)
-        if not built:
-            raise NotFoundError(
-                "no release was built here", hint="Run tonnage train.", directory=project.releases
-            )
-        return open_release(built[-1].parent)
-    if (project.releases / name / "release.json").exists():
-        return open_release(project.releases / name)
-    config = project.section("registry", RegistryConfig)
-    uri, artifacts = config.location(project.mlflow)
-    return Registry(uri, config.model, artifacts).fetch(name, project.releases)
-
-
 def _sink(registry: str | None, *, plain_http: bool, on_disk: bool) -> "ImageSink":
-    from tonnage.packaging.sinks import Loaded, OnDisk, Registry
+    from tonnage.packaging.sinks import OnDisk, Registry
 
     if registry:
         return Registry(path=registry, plain_http=plain_http)
     if on_disk:
         return OnDisk()
-    from tonnage.deployment.embedded.cluster import image_digests, load_image
-
-    cluster = _embedded()
-    return Loaded(load=lambda archive: load_image(cluster, archive), present=lambda: image_digests(cluster))
+    return stages.embedded_sink(_embedded())
 
 
 def _destination(registry: str | None, *, plain_http: bool, on_disk: bool) -> "Destination":
@@ -154,11 +132,6 @@ def _embedded() -> "EmbeddedConfig":
     cluster = EmbeddedConfig.of(os.environ)
     access(cluster)
     return cluster
-
-
-def _cache() -> Path:
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "tonnage" / "layers"
 
 
 def _print(packaged: "Packaged", output: Output) -> None:

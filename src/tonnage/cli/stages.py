@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING
 
 import tonnage
 from tonnage.cli.project import Project
-from tonnage.errors import DependencyError
+from tonnage.errors import DependencyError, InputError, NotFoundError
 from tonnage.telemetry import Progress
 
 if TYPE_CHECKING:
     from tonnage.datasets.config import DatasetConfig
     from tonnage.datasets.tables import Loaded
+    from tonnage.deployment.embedded.config import EmbeddedConfig
     from tonnage.packaging.pipeline import Packaged
     from tonnage.packaging.sinks import ImageSink
     from tonnage.releases.registry import Registry
     from tonnage.releases.release import Release
+
+LATEST = ".latest"
+"""File among the releases that names the one that was trained last."""
 
 
 def data(project: Project, progress: Progress) -> str:
@@ -98,7 +102,7 @@ def release(project: Project, progress: Progress) -> "Release":
     config = project.section("training", TrainingConfig)
     key = key_of("release", below, config.model_dump(), source_digest("training", "releases"))
     # Releases stay beside each other, so the stage's result is not the directory but a name in it.
-    latest = project.releases / ".latest"
+    latest = project.releases / LATEST
 
     def work() -> None:
         from tonnage.datasets.tables import read, read_report
@@ -131,6 +135,53 @@ def layer_cache() -> Path:
     """Where image layers that outlive a project are kept."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return home / "tonnage" / "layers"
+
+
+def embedded_sink(embedded: "EmbeddedConfig", ready: Callable[[], object] = lambda: None) -> "ImageSink":
+    """A sink that loads images into the embedded cluster, only what it lacks.
+
+    Args:
+        embedded: the cluster.
+        ready: waits until it runs; called before anything is asked of it.
+    """
+    from tonnage.deployment.embedded.cluster import image_digests, load_image
+    from tonnage.packaging.sinks import Loaded
+
+    def present() -> set[str]:
+        ready()
+        return image_digests(embedded)
+
+    return Loaded(load=lambda archive: load_image(embedded, archive), present=present)
+
+
+def release_named(project: Project, name: str) -> "Release":
+    """The release that a name means: one of this project's directory, or one that the registry knows.
+
+    Args:
+        project: whose releases.
+        name: a release id, `champion`, `challenger`, `previous`, or `latest`, the one trained here last.
+
+    Raises:
+        NotFoundError: there is none of that name.
+        InputError: the latest was rejected, which only its own id may overrule.
+    """
+    from tonnage.releases.release import open_release
+
+    if name == "latest":
+        latest = project.releases / LATEST
+        if not latest.exists():
+            raise NotFoundError(
+                "no release was trained here", hint="Run `tonnage train`.", directory=project.releases
+            )
+        newest = open_release(project.releases / latest.read_text(encoding="ascii"))
+        judged = newest.manifest.evaluation
+        if not judged.accepted:
+            what = f"the latest release {newest.id} was rejected: {'; '.join(judged.reasons)}"
+            raise InputError(what, hint=f"To use it all the same: --release {newest.id}")
+        return newest
+    if (project.releases / name / "release.json").exists():
+        return open_release(project.releases / name)
+    return registry(project).fetch(name, project.releases)
 
 
 def registry(project: Project) -> "Registry":

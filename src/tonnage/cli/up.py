@@ -5,7 +5,6 @@ import os
 import shlex
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,7 +12,7 @@ import typer
 from tonnage.cli import stages
 from tonnage.cli.options import DEFAULT, ProjectFile
 from tonnage.cli.project import Project
-from tonnage.errors import DependencyError
+from tonnage.errors import DependencyError, TonnageError
 from tonnage.telemetry import Progress, Spoken
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ def up(project: ProjectFile = DEFAULT) -> None:
     from tonnage.deployment.deploying import commands, deploy
     from tonnage.deployment.embedded import cluster, requirements
     from tonnage.deployment.embedded.config import EmbeddedConfig
-    from tonnage.packaging.sinks import Loaded
 
     opened = Project.open(project)
     embedded = EmbeddedConfig.of(os.environ)
@@ -48,16 +46,17 @@ def up(project: ProjectFile = DEFAULT) -> None:
     requirements.provide_packages(embedded.sources / "packages.txt", progress)
     with progress.stage("up"), ThreadPoolExecutor(max_workers=1) as beside:
         booting = beside.submit(cluster.up, embedded, progress=progress)
-        made = stages.release(opened, progress)
-        release = chosen(opened, made, progress)
-
-        def load(archive: Path) -> object:
-            # Packaging gets this far without a cluster; only here must it be there.
-            booting.result()
-            return cluster.load_image(embedded, archive)
-
-        packaged = stages.package(opened, release, Loaded(load=load), progress)
-        access = booting.result()
+        try:
+            made = stages.release(opened, progress)
+            release = chosen(opened, made, progress)
+            # Packaging gets to the loading of the images without a cluster.
+            sink = stages.embedded_sink(embedded, ready=booting.result)
+            packaged = stages.package(opened, release, sink, progress)
+            access = booting.result()
+        except TonnageError as error:
+            # Said now: leaving this block waits for the cluster, which may be minutes from done.
+            progress.say(f"cannot go on: {error}")
+            raise
         deployed = deploy(
             access, deployment, values=[packaged.values_path], features=opened.features, progress=progress
         )
@@ -66,8 +65,6 @@ def up(project: ProjectFile = DEFAULT) -> None:
 
 def chosen(project: Project, made: "Release", progress: Progress) -> "Release":
     """The release to deploy: the one just made if it beat its baselines, else the champion if there is."""
-    from tonnage.releases.release import open_release
-
     registry = stages.registry(project)
     champion = registry.champion()
     if made.manifest.evaluation.accepted:
@@ -77,7 +74,7 @@ def chosen(project: Project, made: "Release", progress: Progress) -> "Release":
     progress.say(f"{made.id} is REJECTED: {'; '.join(made.manifest.evaluation.reasons)}")
     if champion is not None:
         progress.say(f"the champion {champion.id} is deployed instead")
-        return open_release(project.releases / champion.id)
+        return stages.release_named(project, champion.id)
     progress.say("there is no champion yet, so it is deployed all the same, for you to look at")
     return made
 
