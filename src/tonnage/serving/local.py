@@ -115,7 +115,7 @@ def serve_locally(
         "TONNAGE_RETRIEVER_URL": f"http://{HOST}:{ports['retriever']}",
         "TONNAGE_RANKER_URL": f"http://{HOST}:{ports['ranker']}",
         "BENTOML_DO_NOT_TRACK": "true",
-        # As in the images: it halves the time that the imports take, most of all Feast's.
+        # As in the images, where it shortens the imports, most of all Feast's.
         "PYTHONOPTIMIZE": "1",
         **(settings or {}),
     }

@@ -67,7 +67,7 @@ class RecommenderService:
             retriever, ranker = await stack.enter_async_context(_neighbours(environment, own))
             users = _users(environment)
             stack.callback(users.close)
-            # Feast's first read takes a hundred times as long as the next; a store may also come later.
+            # Feast's first read is slower than the next: no request should pay. A store may come later.
             with suppress(DependencyError):
                 await users.read(UserId("nobody"), Call(request_id="warm-up", timeout_s=WARM_UP_S))
             recommender = _recommender(own.release, users, retriever, ranker, environment)
