@@ -22,8 +22,18 @@ from tonnage.training.trained import Trained
 from tonnage.training.training import catalogue, train
 
 SHOP = SimulatorConfig(seed=3, users=250, items=120, days=90, sessions_per_user=10)
+# Sizes for 250 users: the defaults are for thousands, and would flatten the tastes of so few.
 CONFIG = TrainingConfig(
-    judge_days=14, lessons=2, factors=8, neighbours=30, content_factors=8, trees=30, depth=4, threads=2
+    judge_days=14,
+    lessons=2,
+    factors=8,
+    regularization=5.0,
+    alpha=3.0,
+    neighbours=30,
+    content_factors=8,
+    trees=30,
+    depth=4,
+    threads=2,
 )
 
 

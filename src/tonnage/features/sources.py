@@ -18,13 +18,13 @@ Found = tuple[Rows, Floats]
 Mask = NDArray[np.bool_]
 """One truth per item row: whether it may be proposed."""
 
-PROPOSED = 500
+PROPOSED = 1000
 """How many items one source proposes at most; a user's own repeats all compete."""
 
 FADE_DAYS = 180.0
 """After this long an interaction weighs 1/e."""
 
-MERGE = {"vectors": 0.3, "repeats": 3.0, "co_purchase": 0.5, "trend": 1.0}
+MERGE = {"vectors": 0.4, "repeats": 3.0, "co_purchase": 0.4, "trend": 1.0}
 """Weight of each source in the score that decides who becomes a candidate; repeats count as a flag.
 Chosen for recall@500 on Online Retail before 2011-10-11."""
 
