@@ -115,6 +115,8 @@ def _items(
     columns |= {
         name: pa.array(random.normal(size=n).astype(np.float32)) for name in features if name not in columns
     }
+    # What is wanted now is seldom what was wanted over the long run.
+    columns["recent_popularity"] = columns["popularity"][::-1]
     return pa.table(columns)
 
 

@@ -48,21 +48,31 @@ class Local:
         weights: of each, [h].
         found: repeats, co-purchase and trend, in the order of `SOURCES`.
         rows: all that they propose, unique.
+        popularity: the score of the trend for such a user, of every item, [n_items].
     """
 
     history_rows: Rows
     weights: Floats
     found: Sequence[Found]
     rows: Rows
+    popularity: Floats
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proposals:
-    """The sources of candidates that live in the recommender's process."""
+    """The sources of candidates that live in the recommender's process.
+
+    Attributes:
+        neighbour_rows: of the release, [n_items, m].
+        neighbour_weights: of the release, [n_items, m].
+        popularity: the score of the trend for users with a history, float32 [n_items].
+        recent_popularity: the same for users without.
+    """
 
     neighbour_rows: Rows
     neighbour_weights: Floats
     popularity: Floats
+    recent_popularity: Floats
 
     @classmethod
     def of(cls, release: Release) -> "Proposals":
@@ -71,6 +81,7 @@ class Proposals:
             neighbour_rows=release.neighbour_rows,
             neighbour_weights=release.neighbour_weights,
             popularity=np.asarray(release.items["popularity"].to_numpy(), np.float32),
+            recent_popularity=np.asarray(release.items["recent_popularity"].to_numpy(), np.float32),
         )
 
     def local(self, history: History, history_rows: Rows, allowed: Mask | None, *, at: float) -> Local:
@@ -84,22 +95,24 @@ class Proposals:
         """
         known = history_rows >= 0
         rows, weights = history_rows[known], sources.interaction_weights(history, at)[known]
+        popularity = self.popularity if len(rows) else self.recent_popularity
         found = (
             _allowed(sources.repeats(rows, weights), allowed),
             self._co_purchase(rows, weights, allowed),
-            sources.trend(self.popularity, allowed=allowed),
+            sources.trend(popularity, allowed=allowed),
         )
         return Local(
             history_rows=rows,
             weights=weights,
             found=found,
             rows=np.unique(np.concatenate([proposed for proposed, _ in found])),
+            popularity=popularity,
         )
 
     def pool(self, local: Local, nearest: Nearest | None) -> Pool:
         """The candidates, with what retrieval found if it answered."""
         vectors = NOTHING if nearest is None else _scored(nearest, local.rows)
-        candidates = sources.merge([vectors, *local.found], popularity=self.popularity)
+        candidates = sources.merge([vectors, *local.found], popularity=local.popularity)
         proposals = [
             NOTHING[0] if nearest is None else nearest.rows,
             *(rows for rows, _ in local.found),
