@@ -9,8 +9,8 @@ from tonnage.errors import ConfigError
 
 PREFIX = "TONNAGE_"
 
-RELEASE_DIR = Path("/home/bentoml/bento/release")
-"""Where packaging puts the release in an image."""
+RELEASE_DIR = Path("/home/bentoml/bento/src/release")
+"""Where packaging puts the release in an image; images hold no packaging to ask."""
 
 
 class Environment(BaseModel):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tonnage.errors import ConfigError
+from tonnage.packaging import runtime
 from tonnage.serving.clock import clock_for
 from tonnage.serving.environment import Environment
 
@@ -16,6 +17,12 @@ def test_variables_become_fields():
     )
     assert environment.release_dir == Path("/r")
     assert (environment.deadline_ms, environment.track) == (80.0, "canary")
+
+
+def test_images_hold_the_release_where_a_service_looks_for_it():
+    """Packaging and serving cannot ask each other: images hold no packaging, and packaging comes first."""
+    told = Environment.read(runtime.VARIABLES)
+    assert told.release_dir == Environment().release_dir == Path(runtime.RELEASE)
 
 
 def test_a_value_that_cannot_be_is_named():
