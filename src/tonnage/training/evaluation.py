@@ -19,6 +19,17 @@ ESTIMATED = ("ndcg@10", "mrr@10", "recall@100", "recall@500")
 """Means over users, with intervals. recall is that of retrieval: before the ranker, by promise."""
 
 
+SHORT = ("N@10", "MRR", "R@100", "R@500", "cov", "nov")
+"""Heads of the table's columns, so that it fits 80 characters."""
+
+LEGEND = (
+    "N: NDCG, ± half of its 95 % bootstrap interval. MRR: of the first 10.",
+    "R: recall of the candidates. cov: share of the catalogue in the first 10.",
+    "nov: mean surprise of the first 10, bits.",
+)
+"""What the heads mean."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """One model and one group of users.
@@ -102,27 +113,35 @@ class Evaluation:
 
     def table(self) -> "Table":
         """The scores as people read them."""
+        from rich import box
         from rich.table import Table
 
         verdict = "accepted: it beats every baseline" if self.accepted else "rejected"
-        table = Table(title=f"Judged on unseen days ({verdict})", caption="\n".join(self.notes))
-        for name in ("group", "model", "users", *ESTIMATED, "coverage", "novelty"):
-            table.add_column(name, justify="left" if name in ("group", "model") else "right")
-        for place, score in enumerate(self.scores):
-            ends = place + 1 == len(self.scores) or self.scores[place + 1].group != score.group
-            table.add_row(*_cells(score), end_section=ends, style="bold" if score.model == SLATE else None)
+        table = Table(
+            title=f"Judged on unseen days ({verdict})",
+            caption="\n".join([*self.notes, *LEGEND]),
+            box=box.SIMPLE_HEAD,
+            padding=0,
+            show_edge=False,
+        )
+        for name in ("group", "model", "users", *SHORT):
+            table.add_column(name, justify="left" if name in ("group", "model") else "right", no_wrap=True)
+        groups = [None, *(score.group for score in self.scores), None]
+        for score, before, after in zip(self.scores, groups[:-2], groups[2:], strict=True):
+            cells = ["" if score.group == before else score.group, score.model, *_figures(score)]
+            style = "bold" if score.model == SLATE else None
+            table.add_row(*cells, end_section=score.group != after, style=style)
         return table
 
 
-def _cells(score: Score) -> list[str]:
-    estimates = [score.estimates[name] for name in ESTIMATED]
-    means = [f"{each.mean:.3f} ± {(each.high - each.low) / 2:.3f}" for each in estimates]
+def _figures(score: Score) -> list[str]:
+    deciding = score.estimates[DECIDING]
+    means = [f"{score.estimates[name].mean:.3f}" for name in ESTIMATED[1:]]
     return [
-        score.group,
-        score.model,
         f"{score.users:,}",
+        f"{deciding.mean:.3f} ± {(deciding.high - deciding.low) / 2:.3f}",
         *means,
-        f"{score.coverage:.1%}",
+        f"{score.coverage:.0%}",
         f"{score.novelty:.1f}",
     ]
 
