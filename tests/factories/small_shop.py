@@ -8,7 +8,7 @@ from tonnage.datasets.config import SimulatorConfig
 from tonnage.datasets.simulator import Simulator
 
 SHOP = SimulatorConfig(
-    seed=11, users=70, items=48, days=150, sessions_per_user=24, categories=4, slate=16, new_items=0.1
+    seed=11, users=400, items=120, days=120, sessions_per_user=20, categories=6, slate=24, new_items=0.1
 )
 DIRECTORY = Path(__file__).parents[2] / "examples" / "small-shop"
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,10 @@ import typer
 from tonnage.cli import stages
 from tonnage.cli.options import DEFAULT, ProjectFile
 from tonnage.cli.project import Project
-from tonnage.errors import DependencyError, TonnageError
+from tonnage.errors import TonnageError
 from tonnage.telemetry import Progress, Spoken
 
 if TYPE_CHECKING:
-    from tonnage.deployment.access import ClusterAccess
-    from tonnage.deployment.deploying import Deployed
     from tonnage.releases.release import Release
 
 app = typer.Typer(help="From the project's data to an answered recommendation on the embedded Kubernetes.")
@@ -60,7 +57,7 @@ def up(project: ProjectFile = DEFAULT) -> None:
         deployed = deploy(
             access, deployment, values=[packaged.values_path], features=opened.features, progress=progress
         )
-    show(made, access, deployed, commands(access, deployed))
+    show(made, commands(access, deployed))
 
 
 def chosen(project: Project, made: "Release", progress: Progress) -> "Release":
@@ -79,23 +76,16 @@ def chosen(project: Project, made: "Release", progress: Progress) -> "Release":
     return made
 
 
-def show(made: "Release", access: "ClusterAccess", deployed: "Deployed", further: list[str]) -> None:
+def show(made: "Release", further: list[str]) -> None:
     """Print what a person wants to see at the end: how good the release is, and how to go on."""
     from rich.console import Console
 
+    from tonnage.deployment.access import run
     from tonnage.training.evaluation import Evaluation
 
     Console().print(Evaluation.from_dict(made.manifest.evaluation.results).table())
     for line in further:
         typer.echo(line)
-    url = f"{access.gateway_url}/v1/recommendations"
-    body = json.dumps({"user_id": deployed.known_user, "k": 5})
-    headers = {"content-type": "application/json", "x-user-id": deployed.known_user}
-    named = " ".join(f"-H {shlex.quote(f'{name}: {value}')}" for name, value in headers.items())
-    typer.echo(f"\ncurl -s {named} -d {shlex.quote(body)} {url}")
-    request = urllib.request.Request(url, data=body.encode(), headers=headers)  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-            typer.echo(json.dumps(json.load(answer), indent=2, ensure_ascii=False))
-    except OSError as error:
-        raise DependencyError("the recommender does not answer", url=url) from error
+    # The last of them is the curl; what it prints is what it answers.
+    answer = run(shlex.split(further[-1]), timeout_s=30)
+    typer.echo(json.dumps(json.loads(answer), indent=2, ensure_ascii=False))

@@ -28,7 +28,7 @@ def test_the_verb_leaves_tables_and_prints_the_report(project: Path):
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     lines = (DIRECTORY / "orders.csv").read_text().count("\n") - 1
-    assert (report["interactions"], report["items"], report["users"]) == (lines, 48, 70)
+    assert (report["interactions"], report["items"], report["users"]) == (lines, 120, 400)
     kept = sorted(path.name for path in (project.parent / "build" / "data").iterdir())
     assert kept == ["interactions.parquet", "items.parquet", "report.json", "users.parquet"]
 

@@ -55,7 +55,7 @@ def told(environment: dict[str, str]) -> Iterator[str]:
 def test_make_up_ends_with_a_curl_that_works_and_its_answer(told: str, environment: dict[str, str]):
     curl = next(line for line in told.splitlines() if line.startswith("curl "))
     answer = json.loads(run(curl, environment))
-    assert len(answer["items"]) == 5
+    assert len(answer["items"]) == 10
     assert "fallback" not in answer
     assert answer["release"] in told
 
