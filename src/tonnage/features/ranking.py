@@ -16,7 +16,7 @@ from tonnage.domain import SOURCES, Floats, History, Rows
 from tonnage.features.rows import DAY_S, UserRow
 from tonnage.features.sources import promise
 
-VERSION = 2
+VERSION = 3
 """Raised whenever a definition on this page changes its meaning."""
 
 HEAT_DAYS = 90.0

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from tonnage.domain import Candidates, Floats, ItemId, Rows, UserId
+from tonnage.domain import MAX_CANDIDATES, Candidates, Floats, ItemId, Rows, UserId
 from tonnage.features import ranking, sources
 from tonnage.features.rows import UserRow
 from tonnage.features.store import OfflineFeatures
@@ -39,6 +40,14 @@ class Catalogue:
         return np.array([self.row_of.get(item, -1) for item in items], np.int32)
 
 
+class Trend(Protocol):
+    """What was learned of how wanted items are; see `trend.Trend`."""
+
+    def scores(self, statistics: Floats) -> Floats:
+        """How wanted each item is, float32 [n_items]; statistics: as `Moment.statistics`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """Sources and features fitted on what happened strictly before `at`.
@@ -63,8 +72,8 @@ class Moment:
     recent_popularity: Floats
     allowed: sources.Mask
 
-    def candidates(self, user: UserRow) -> Candidates:
-        """Those of one user."""
+    def candidates(self, user: UserRow, *, limit: int = MAX_CANDIDATES) -> Candidates:
+        """Those of one user, at most `limit`."""
         at = self.at.timestamp()
         weights = sources.interaction_weights(user.history, at)
         history_rows = self.catalogue.rows(user.history.items)
@@ -75,7 +84,7 @@ class Moment:
             sources.trend(popularity, allowed=self.allowed),
         ]
         nearest = self._nearest(history_rows, weights, np.unique(np.concatenate([rows for rows, _ in local])))
-        return sources.merge([nearest, *local], popularity=popularity)
+        return sources.merge([nearest, *local], popularity=popularity, limit=limit)
 
     def features(self, user: UserRow, candidates: Candidates, chosen: Rows | None = None) -> Floats:
         """The ranker's matrix, float32 [n, n_features].
@@ -122,6 +131,7 @@ def fit(
     *,
     at: datetime,
     everything: bool = False,
+    trend: Trend | None = None,
 ) -> Moment:
     """Fit every source on what happened strictly before `at`.
 
@@ -133,17 +143,19 @@ def fit(
         at: a midnight in UTC.
         everything: propose also the items that nobody had before `at`. In the past that would be
             hindsight: that an item will exist is known from the future.
+        trend: what was learned of it; until then, it is set by hand.
     """
     weights = events.until(at).weights(at)
     statistics = features.item_rows(catalogue.items, at)
     allowed = statistics["buyers_all"].to_numpy() > 0
-    recent, popularity = _popularity(statistics)
+    columns = statistics[[*ranking.ITEM]].to_numpy(np.float32)
+    recent, popularity = _popularity(statistics, None if trend is None else trend.scores(columns))
     return Moment(
         at=at,
         catalogue=catalogue,
         vectors=als.fit(weights, catalogue.content, config),
         neighbours=co_purchase.fit(weights, config),
-        statistics=statistics[[*ranking.ITEM]].to_numpy(np.float32),
+        statistics=columns,
         popularity=popularity,
         recent_popularity=recent,
         allowed=np.ones_like(allowed) if everything else allowed,
@@ -156,13 +168,13 @@ def users_at(features: OfflineFeatures, users: Sequence[UserId], at: datetime) -
     return [rows.get(user) or UserRow.cold() for user in users]
 
 
-def _popularity(statistics: pd.DataFrame) -> tuple[Floats, Floats]:
+def _popularity(statistics: pd.DataFrame, learned: Floats | None) -> tuple[Floats, Floats]:
     """Recent popularity, and popularity beyond the long run."""
     recent = sources.recent_popularity(
         *(statistics[name].to_numpy(np.float32) for name in ("buyers_7", "buyers_14", "buyers_28"))
     )
     buyers = statistics["buyers_all"].to_numpy(np.float32)
-    beyond = sources.popularity(recent, buyers)
+    beyond = sources.popularity(recent, buyers) if learned is None else learned
     had = buyers > 0
     # An item that nobody had yet is neither wanted nor unwanted: in the middle, so that taste decides.
     middle = np.float32(np.median(beyond[had])) if had.any() else np.float32(0)
