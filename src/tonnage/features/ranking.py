@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tonnage.domain import SOURCES, Floats, History, Rows
 from tonnage.features.rows import DAY_S, UserRow
-from tonnage.features.sources import promise
+from tonnage.features.sources import FADE_DAYS, MERGE, PROPOSED, promise
 
 VERSION = 3
 """Raised whenever a definition on this page changes its meaning."""
@@ -109,8 +109,9 @@ class FeatureNames:
         return (*self.item, *self.user, *self.user_item, *self.sources, *self.cross)
 
     def fingerprint(self) -> str:
-        """Digest of the names, their order and the version of their definitions, hex."""
-        return hashlib.sha256("\n".join([f"version {VERSION}", *self.all]).encode()).hexdigest()
+        """Digest of names, their order, the sources' constants and the definitions' version, hex."""
+        told = [f"version {VERSION}", f"sources {PROPOSED} {FADE_DAYS} {sorted(MERGE.items())}", *self.all]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
 def names(vocabularies: Mapping[str, Sequence[str]]) -> FeatureNames:

@@ -166,6 +166,7 @@ def _check_shapes(release: Release) -> None:
                 expected=f"{np.dtype(dtype)} {shape}",
                 actual=f"{array.dtype} {array.shape}",
             )
-    absent = {"item_id", "title", *release.manifest.features.item} - set(release.items.column_names)
+    needed = {"item_id", "title", "popularity", "recent_popularity", *release.manifest.features.item}
+    absent = needed - set(release.items.column_names)
     if absent:
         raise IntegrityError(f"{ITEMS} lacks {', '.join(sorted(absent))}", release=release.id)
