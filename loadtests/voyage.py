@@ -59,8 +59,8 @@ def place(*, here: bool) -> Iterator[tuple[Path, Mapping[str, str]]]:
     if here:
         yield ROOT, os.environ
         return
-    # Not below /tmp, which may be small or in memory: builds need room.
-    with tempfile.TemporaryDirectory(prefix=".voyage-", dir=ROOT.parent) as scratch:
+    # Not below /tmp, which may be small or in memory; not hidden, which BentoML refuses.
+    with tempfile.TemporaryDirectory(prefix="voyage-", dir=ROOT.parent) as scratch:
         checkout = Path(scratch) / "checkout"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(checkout)], check=True)
         data = ROOT.parent / "shared"
