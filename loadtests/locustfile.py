@@ -7,11 +7,13 @@ project's data (`build/data/interactions.parquet`); without it every user is new
 """
 
 import random
+import time
 from pathlib import Path
 
+import gevent
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from locust import FastHttpUser, constant_throughput, events, task
+from locust import FastHttpUser, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
@@ -37,11 +39,16 @@ def know_the_users(environment: Environment, **_: object) -> None:
 class Person(FastHttpUser):
     """Nine in ten are known; one in twenty is new to the shop; one in twenty says nothing of herself."""
 
-    wait_time = constant_throughput(1)
-
     def on_start(self) -> None:
-        """Give each person a random stream of her own, the same in every run."""
+        """Give each person a random stream of her own, and her own place in the second."""
         self.random = random.Random(SEEDS.random())
+        self.due = time.monotonic() + self.random.random()
+        gevent.sleep(self.due - time.monotonic())
+
+    def wait_time(self) -> float:
+        """Ask once a second by the clock: people do not come in step, and do not fall into it either."""
+        self.due += 1.0
+        return max(0.0, self.due - time.monotonic())
 
     @task
     def ask(self) -> None:
