@@ -57,7 +57,7 @@ class Project:
 
     @property
     def features(self) -> Path:
-        """Feature rows, Feast's registry and the SQLite online store."""
+        """Feature rows, and the SQLite online store of `tonnage serve`."""
         return self.root / "build" / "features"
 
     @property
