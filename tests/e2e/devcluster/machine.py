@@ -60,15 +60,22 @@ def look(*, ours: str) -> Machine:
 
 
 def processes_with(*words: str) -> set[str]:
-    """Processes with one of the words in command line or control group; this one does not count."""
+    """Running processes with one of the words in command line or control group; this one does not count.
+
+    One that ended but was not waited for runs no more: orphans are the machine's init's to bury, and in a
+    container that init may be a program that never does.
+    """
     found = set()
     for directory in Path("/proc").glob("[0-9]*"):
         try:
             command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             group = (directory / "cgroup").read_text()
+            ended = "\nState:\tZ" in (directory / "status").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(directory.name) != os.getpid() and any(word in command or word in group for word in words):
+        if ended or int(directory.name) == os.getpid():
+            continue
+        if any(word in command or word in group for word in words):
             found.add(f"{directory.name} {command}")
     return found
 
