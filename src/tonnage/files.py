@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,3 +59,9 @@ def _sync(directory: Path) -> None:
         if file.is_file():
             with file.open("rb") as content:
                 os.fsync(content.fileno())
+
+
+def cache_home(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where what is dear to make outlives a project: `$XDG_CACHE_HOME/tonnage`, or `~/.cache/tonnage`."""
+    home = Path(environment.get("HOME") or Path.home())
+    return Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "tonnage"

@@ -6,7 +6,6 @@ The key of the last finished run stands beside the stage's result; the same key 
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import tonnage
 from tonnage.cli.project import Project
 from tonnage.errors import DependencyError, InputError, NotFoundError
+from tonnage.files import cache_home
 from tonnage.telemetry import Progress
 
 if TYPE_CHECKING:
@@ -133,8 +133,7 @@ def package(project: Project, made: "Release", sink: "ImageSink", progress: Prog
 
 def layer_cache() -> Path:
     """Where image layers that outlive a project are kept."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "tonnage" / "layers"
+    return cache_home() / "layers"
 
 
 def embedded_sink(embedded: "EmbeddedConfig", ready: Callable[[], object] = lambda: None) -> "ImageSink":

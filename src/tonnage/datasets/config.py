@@ -1,6 +1,5 @@
 """What `[dataset]` in `tonnage.toml` may say."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -8,6 +7,7 @@ from zoneinfo import available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
+from tonnage.files import cache_home
 from tonnage.settings import Section
 
 
@@ -118,5 +118,4 @@ class DatasetConfig(Section):
     @property
     def download(self) -> Path:
         """Where a downloaded Online Retail is kept; the environment is asked when `cache` does not say."""
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        return (self.cache or Path(home) / "tonnage" / "data") / "online-retail.parquet"
+        return (self.cache or cache_home() / "data") / "online-retail.parquet"

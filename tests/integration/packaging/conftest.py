@@ -1,6 +1,5 @@
 """Two small releases, packaged for real: debootstrap, uv and BentoML."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 from tests.factories.release import VOCABULARIES, release
 
 from tonnage.features import ranking
+from tonnage.files import cache_home
 from tonnage.packaging.config import PackagingConfig
 from tonnage.packaging.images import Layout
 from tonnage.packaging.pipeline import Packaged, package
@@ -39,10 +39,9 @@ class Dock:
 def dock(tmp_path_factory: pytest.TempPathFactory) -> Dock:
     """With the person's own cache of base and environments, which take minutes and are keyed by content."""
     root = tmp_path_factory.mktemp("dock")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     about = {"names": ranking.names(VOCABULARIES), "vocabularies": VOCABULARIES}
     first, second = (release(root / "releases", seed=seed, **about) for seed in (7, 8))
-    return Dock(out=root / "packaging", cache=home / "tonnage" / "layers", first=first, second=second)
+    return Dock(out=root / "packaging", cache=cache_home() / "layers", first=first, second=second)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tonnage.errors import ConfigError, RequirementError
+from tonnage.files import cache_home
 
 MASKED = (Path("/run"), Path("/var/lib"), Path("/var/log"))
 """The cluster sees its own empty file systems here, so its state cannot lie in them."""
@@ -41,7 +42,6 @@ class EmbeddedConfig:
         state = environment.get("TONNAGE_STATE_DIR") or (
             Path(environment.get("XDG_STATE_HOME") or home / ".local" / "state") / "tonnage" / "cluster"
         )
-        cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "tonnage"
         sources = sources or Path(__file__).resolve().parents[4] / "devcluster"
         if not (sources / "kubernetes" / "go.mod").exists():
             raise RequirementError(
@@ -49,7 +49,9 @@ class EmbeddedConfig:
                 hint="Run from a checkout of Tonnage, or use your own cluster with --context.",
                 folder=sources,
             )
-        config = cls(state=Path(state).resolve(), cache=cache.resolve(), sources=sources.resolve())
+        config = cls(
+            state=Path(state).resolve(), cache=cache_home(environment).resolve(), sources=sources.resolve()
+        )
         config._check()
         return config
 
