@@ -5,6 +5,7 @@ BentoML's own request metrics label the raw path, so they are switched off in th
 """
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from typing import TypeVar
 
@@ -68,6 +69,16 @@ class Metrics:
         )
         self._stage_of = cache(lambda stage: self._child(self._stages, stage=stage))
         self._candidates_of = cache(lambda source: self._child(self._candidates, source=source))
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where further metrics of the same process are added."""
+        return self._registry
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The labels of every sample: service, track, release."""
+        return self._own
 
     def entered(self) -> None:
         """A request began."""

@@ -22,6 +22,9 @@ from tonnage.serving.tensors import Array, ProtocolError
 MAX_ROWS = 4 * MAX_CANDIDATES
 """Most rows that one request may score."""
 
+OWN = "features"
+"""The input that stands for all others: the assembled matrix."""
+
 INPUTS = (
     TensorSpec("rows", "INT32"),
     TensorSpec("sources", "FP32", (-1, len(SOURCES))),
@@ -40,19 +43,22 @@ OUTPUTS = (TensorSpec("scores", "FP32"), TensorSpec("contributions", "FP32", (-1
 class Ranker:
     """XGBoost over the candidates of one slate.
 
-    Takes candidate `rows`, what each source thinks of them (`sources`, NaN for nothing), the `user`
-    features of `ranking.user_features`, the user's history (rows and four columns, most recent last) and
-    the time `at`. Answers `scores`; and with the parameter `explain`, `contributions`: for each row what
-    each feature adds to its score, in the manifest's order of features, and last the bias.
+    Takes the assembled `features` [n, n_features] in the manifest's order, NaN for what is missing; or, so
+    that a slate crosses the network as row numbers, candidate `rows`, what each source thinks of them
+    (`sources`, NaN for nothing), the `user` features of `ranking.user_features`, the user's history (rows
+    and four columns, most recent last) and the time `at`. Answers `scores`; and with the parameter
+    `explain`, `contributions`: for each row what each feature adds to its score, in the manifest's order of
+    features, and last the bias.
     """
 
-    inputs = INPUTS
     outputs = OUTPUTS
 
     def __init__(
         self, *, booster: xgboost.Booster, item_features: Floats, categories: Rows, n_user: int
     ) -> None:
         self._booster = booster
+        self._width = booster.num_features()
+        self.inputs = (TensorSpec(OWN, "FP32", (-1, self._width)), *INPUTS)
         self._items = np.array(item_features, np.float32, order="C")
         self._categories = categories
         self._n_user = n_user
@@ -98,7 +104,7 @@ class Ranker:
         """
         # What a caller makes up may divide by nothing; XGBoost says what it cannot take.
         with np.errstate(all="ignore"):
-            matrix = self._matrix(request.inputs)
+            matrix = self._own(request.inputs) if OWN in request.inputs else self._matrix(request.inputs)
         if not len(matrix):
             return {"scores": np.empty(0, np.float32)}
         try:
@@ -117,10 +123,19 @@ class Ranker:
             answer["contributions"] = contributions
         return answer
 
+    def _own(self, inputs: Mapping[str, Array]) -> Floats:
+        if len(inputs) > 1:
+            others = ", ".join(name for name in inputs if name != OWN)
+            raise ProtocolError("features stand alone, or not at all", also=others)
+        matrix: Floats = _tensor(inputs, OWN, np.float32)
+        if matrix.ndim != 2 or matrix.shape[1] != self._width:
+            raise ProtocolError(
+                "wrong shape", tensor=OWN, expected=[-1, self._width], actual=list(matrix.shape)
+            )
+        return _few(OWN, matrix)
+
     def _matrix(self, inputs: Mapping[str, Array]) -> Floats:
-        rows = self._rows(inputs, "rows", least=0)
-        if len(rows) > MAX_ROWS:
-            raise ProtocolError("too many rows", tensor="rows", limit=MAX_ROWS, actual=len(rows))
+        rows = _few("rows", self._rows(inputs, "rows", least=0))
         at = float(_tensor(inputs, "at", np.float64, (1,))[0])
         history_rows, history = self._history(inputs)
         return ranking.assemble(
@@ -161,6 +176,12 @@ def load_booster(path: Path, *, threads: int) -> xgboost.Booster:
         raise IntegrityError("this is not an XGBoost model", file=path) from error
     booster.set_param({"nthread": threads})
     return booster
+
+
+def _few(name: str, rows: Array) -> Array:
+    if len(rows) > MAX_ROWS:
+        raise ProtocolError("too many rows", tensor=name, limit=MAX_ROWS, actual=len(rows))
+    return rows
 
 
 def _tensor(inputs: Mapping[str, Array], name: str, dtype: type, shape: tuple[int, ...] | None = None) -> Any:

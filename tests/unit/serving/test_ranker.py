@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xgboost
 from tests.factories.release import VOCABULARIES, release
 
 from tonnage.domain import SOURCES, ItemId, UserId
@@ -100,6 +101,37 @@ def test_features_that_cannot_be_explained_are_refused_not_fatal(ranker, tensors
     odd = tensors | {"sources": np.full((20, len(SOURCES)), np.inf, np.float32)}
     with pytest.raises(ProtocolError, match="cannot be scored"):
         ranker.infer(Inference(inputs=odd, parameters={"explain": True}))
+
+
+def test_an_assembled_matrix_is_scored_as_it_is(ranker, opened):
+    """What any client with features of its own sends: the booster's own prediction must come back."""
+    matrix = np.random.default_rng(7).normal(size=(30, len(NAMES.all))).astype(np.float32)
+    matrix[::3, ::2] = np.nan
+    booster = load_booster(opened.ranker_path, threads=1)
+    booster.feature_names = None
+    expected = booster.predict(xgboost.DMatrix(matrix), output_margin=True)
+    np.testing.assert_allclose(ranker.infer(Inference(inputs={"features": matrix}))["scores"], expected)
+
+
+@pytest.mark.parametrize(
+    ("features", "complaint"),
+    [
+        (np.zeros((3, 2), np.float32), "wrong shape"),
+        (np.zeros(len(NAMES.all), np.float32), "wrong shape"),
+        (np.zeros((3, len(NAMES.all))), "wrong datatype"),
+        (np.zeros((5000, len(NAMES.all)), np.float32), "too many rows"),
+    ],
+)
+def test_a_matrix_that_cannot_be_is_refused(ranker, features, complaint):
+    with pytest.raises(ProtocolError, match=complaint):
+        ranker.infer(Inference(inputs={"features": features}))
+
+
+def test_a_matrix_beside_candidates_is_refused(ranker, tensors):
+    """Which of the two was meant cannot be known."""
+    both = tensors | {"features": np.zeros((20, len(NAMES.all)), np.float32)}
+    with pytest.raises(ProtocolError, match="stand alone"):
+        ranker.infer(Inference(inputs=both))
 
 
 def test_no_candidates_give_no_scores(ranker, tensors):
