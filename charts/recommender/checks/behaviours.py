@@ -1,7 +1,7 @@
 """What `helm test` asks a running recommender: one behaviour a pod.
 
 The chart hands this text to `python -c` in the recommender's own image, with a behaviour's name, the URL of a
-track and an argument; so there is nothing here but the standard library.
+track and an argument; so there is nothing here but the standard library and what that image has.
 """
 
 import json
@@ -87,6 +87,26 @@ def requests_are_counted(url: str, release: str) -> None:
     demand(status == 200, f"status {status}: {text[:500]}")
     counted = [line for line in text.splitlines() if line.startswith("tonnage_") and release in line]
     demand(bool(counted), f"no sample of release {release} among {len(text)} bytes of metrics")
+
+
+def both_models_are_ready_over_grpc(addresses: str, release: str) -> None:
+    """Retriever and ranker, `name=host:port,...`, say over gRPC that they serve this release."""
+    import grpc
+
+    for name, _, address in (each.partition("=") for each in addresses.split(",")):
+        with grpc.insecure_channel(address) as channel:
+            ask_ready = channel.unary_unary("/inference.GRPCInferenceService/ModelReady")
+            try:
+                answer = ask_ready(_text(1, name) + _text(2, release), timeout=WAIT_S, wait_for_ready=True)
+            except grpc.RpcError as error:
+                sys.exit(f"{name} at {address}: {error}")
+        # Field 1, a boolean, true.
+        demand(answer == b"\x08\x01", f"{name} at {address} is not ready: {answer!r}")
+
+
+def _text(field: int, value: str) -> bytes:
+    """A string field of a protocol buffer, shorter than 128 bytes: no generated code is at hand here."""
+    return bytes([field << 3 | 2, len(value)]) + value.encode()
 
 
 if __name__ == "__main__":

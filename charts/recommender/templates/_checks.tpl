@@ -1,5 +1,6 @@
 {{/*
-One pod of `helm test`: call with (dict "root" $ "name" .. "track" .. "behaviour" .. "argument" ..).
+One pod of `helm test`: call with (dict "root" $ "name" .. "track" .. "behaviour" .. "argument" .. "target" ..).
+It asks the recommender of the track unless there is another target.
 It runs in the recommender's image, so nothing else has to be pulled.
 */}}
 {{- define "recommender.check" -}}
@@ -29,12 +30,13 @@ spec:
     - name: check
       image: {{ include "recommender.image" $of.images.recommender }}
       imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+      terminationMessagePolicy: FallbackToLogsOnError
       command:
         - python
         - -c
         - {{ .root.Files.Get "checks/behaviours.py" | quote }}
         - {{ .behaviour }}
-        - http://{{ include "recommender.setName" (dict "root" .root "track" .track "bento" "recommender") }}
+        - {{ .target | default (printf "http://%s" (include "recommender.setName" (dict "root" .root "track" .track "bento" "recommender"))) }}
         - {{ .argument | default "" | quote }}
       resources:
         requests: {cpu: 20m, memory: 32Mi}

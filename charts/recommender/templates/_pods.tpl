@@ -59,8 +59,19 @@ The environment of a set. What belongs to a release stands in the pod template a
 `kubectl rollout undo` brings all of it back; what does not is in the ConfigMap. Call with a set.
 */}}
 {{- define "recommender.environment" -}}
+{{- $settings := index .root.Values .bento -}}
 - name: TONNAGE_TRACK
   value: {{ .track }}
+- name: TONNAGE_WORKERS
+  value: {{ $settings.workers | quote }}
+{{- if ne .bento "recommender" }}
+- name: TONNAGE_GRPC_PORT
+  value: {{ include "recommender.grpcPort" . | quote }}
+{{- end }}
+{{- if eq .bento "retriever" }}
+- name: TONNAGE_HOT_SWAP
+  value: {{ $settings.hotSwap | quote }}
+{{- end }}
 {{- if eq .bento "recommender" }}
 - name: TONNAGE_RETRIEVER_URL
   value: http://{{ include "recommender.releaseServiceName" (dict "root" .root "track" .track "bento" "retriever" "release" .of.release) }}
@@ -68,9 +79,20 @@ The environment of a set. What belongs to a release stands in the pod template a
   value: http://{{ include "recommender.releaseServiceName" (dict "root" .root "track" .track "bento" "ranker" "release" .of.release) }}
 {{ include "recommender.onlineStore" .root }}
 {{- end }}
-{{- range $name, $value := (index .root.Values .bento).env }}
+{{- range $name, $value := $settings.env }}
 - name: {{ $name }}
   value: {{ $value | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Where retriever and ranker speak the Open Inference Protocol over gRPC: in the pod, at its Services, in the policies. */}}
+{{- define "recommender.grpcPort" -}}3001{{- end -}}
+
+{{/* The ports of a Service: call with a bento's name. */}}
+{{- define "recommender.servicePorts" -}}
+- {name: http, port: 80, targetPort: http, appProtocol: http}
+{{- if ne . "recommender" }}
+- {name: grpc, port: {{ include "recommender.grpcPort" . }}, targetPort: grpc, appProtocol: kubernetes.io/h2c}
 {{- end }}
 {{- end -}}
 
