@@ -24,6 +24,7 @@ class ClusterAccess:
         helm_unittest: command or path of helm-unittest, where it is installed.
         node_ip: address of the node as pods and this machine see it (embedded cluster only).
         chart_values: Helm values that fit the chart to this cluster: its Gateway, an image it has for Redis.
+        cache: where kubectl and Helm remember what kinds the cluster has; None: in the home directory.
     """
 
     kubectl: str = "kubectl"
@@ -35,6 +36,12 @@ class ClusterAccess:
     helm_unittest: str | None = None
     node_ip: str | None = None
     chart_values: Path | None = None
+    cache: Path | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that the tools get beside this process's own."""
+        return {"KUBECACHEDIR": str(self.cache)} if self.cache else {}
 
     def kubectl_command(self, *arguments: str) -> list[str]:
         """The argument list that runs kubectl against this cluster."""
@@ -53,7 +60,8 @@ class ClusterAccess:
             RequirementError: there is no such command.
             ClusterError: it failed or took too long; the message is kubectl's own.
         """
-        return run(self.kubectl_command(*arguments), stdin=stdin, timeout_s=timeout_s)
+        command = self.kubectl_command(*arguments)
+        return run(command, stdin=stdin, timeout_s=timeout_s, environment=self.environment)
 
     def run_helm(self, *arguments: str, stdin: str | None = None, timeout_s: float = 600) -> str:
         """Run Helm to its end and return what it printed.
@@ -62,7 +70,8 @@ class ClusterAccess:
             RequirementError: there is no such command.
             ClusterError: it failed or took too long; the message is Helm's own.
         """
-        return run(self.helm_command(*arguments), stdin=stdin, timeout_s=timeout_s)
+        command = self.helm_command(*arguments)
+        return run(command, stdin=stdin, timeout_s=timeout_s, environment=self.environment)
 
     def get(self, *arguments: str) -> dict[str, object]:
         """One object or list as `kubectl get ... --output json` gives it.

@@ -1,5 +1,6 @@
 """Why the pods of a Helm release are not ready, in words."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,14 @@ from tonnage.deployment.access import ClusterAccess
 from tonnage.errors import ClusterError
 
 LOG_LINES = 8
+
+HOPELESS_AFTER = 2
+"""Restarts after which a service that refuses to start is believed."""
+
+REFUSAL = re.compile(r"^tonnage: (.+)$", re.MULTILINE)
+"""The line with which a service of ours ends that cannot serve."""
+
+REVISION = "deployment.kubernetes.io/revision"
 
 Object = Mapping[str, Any]
 """A Kubernetes object as JSON."""
@@ -31,6 +40,34 @@ class Trouble:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.reason}{': ' if self.says else ''}{self.says}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a cluster has of one Helm release, as Kubernetes' objects.
+
+    Args:
+        workloads: Deployments and StatefulSets.
+        replica_sets: of the Deployments, those of earlier revisions among them.
+        pods: of all of them.
+    """
+
+    workloads: Sequence[Object] = ()
+    replica_sets: Sequence[Object] = ()
+    pods: Sequence[Object] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A service that will not start with what it is given, however often it is tried.
+
+    Args:
+        pod: its name.
+        says: its own sentence.
+    """
+
+    pod: str
+    says: str
 
 
 def troubles(workloads: Sequence[Object], pods: Sequence[Object]) -> list[Trouble]:
@@ -84,6 +121,8 @@ def _of_container(pod: str, container: Object, limit: str) -> Trouble:
         return Trouble(where=pod, reason="OOMKilled", says=says, container=name)
     if ended:
         says = f"exit code {ended.get('exitCode')}, {container.get('restartCount', 0)} restarts"
+        if sentence := _sentence(ended):
+            says = f"{says}: {sentence}"
         return Trouble(where=pod, reason=waiting.get("reason") or "Error", says=says, container=name)
     if waiting:
         return Trouble(where=pod, reason=waiting.get("reason", "Waiting"), says=waiting.get("message", ""))
@@ -92,16 +131,82 @@ def _of_container(pod: str, container: Object, limit: str) -> Trouble:
     )
 
 
-def observed(access: ClusterAccess, *, name: str, namespace: str) -> tuple[list[Object], list[Object]]:
-    """The workloads of a Helm release, and their pods.
+def _sentence(ended: Object) -> str:
+    """What a container said that refused to start; nothing of one that ended otherwise."""
+    found = REFUSAL.findall(ended.get("message", ""))
+    return found[-1].strip() if found else ""
+
+
+def refusal(seen: Seen, before: Mapping[str, int]) -> Refusal | None:
+    """Why a pod of what is being rolled out will never start, in its own words; None while it may. Pure.
+
+    Pods of earlier revisions do not count: what is rolled out may be what mends them.
+
+    Args:
+        seen: what the cluster has now.
+        before: `restarts` of what it had when the roll began.
+    """
+    rolled_out = _rolled_out(seen)
+    for pod in seen.pods:
+        owners = {owner["name"] for owner in pod["metadata"].get("ownerReferences", [])}
+        if pod["metadata"].get("deletionTimestamp") or owners.isdisjoint(rolled_out):
+            continue
+        for container in pod.get("status", {}).get("containerStatuses", []):
+            count = container.get("restartCount", 0)
+            if count < HOPELESS_AFTER or count <= before.get(_place(pod, container), 0):
+                continue
+            # `state` is the present run's or, between two, that it waits; the run before is what has words.
+            ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get(
+                "terminated"
+            )
+            if sentence := _sentence(ended or {}):
+                return Refusal(pod=pod["metadata"]["name"], says=sentence)
+    return None
+
+
+def restarts(seen: Seen) -> dict[str, int]:
+    """How often each container was started again so far. Pure."""
+    return {
+        _place(pod, container): container.get("restartCount", 0)
+        for pod in seen.pods
+        for container in pod.get("status", {}).get("containerStatuses", [])
+    }
+
+
+def _place(pod: Object, container: Object) -> str:
+    return f"{pod['metadata']['name']}/{container['name']}"
+
+
+def _rolled_out(seen: Seen) -> set[str]:
+    """Names of the ReplicaSets that the Deployments' present templates have."""
+    revisions = {
+        each["metadata"]["name"]: each["metadata"].get("annotations", {}).get(REVISION)
+        for each in seen.workloads
+        # Until its controller has looked at a new template, a Deployment still names the revision before.
+        if each["metadata"].get("generation") == each.get("status", {}).get("observedGeneration")
+    }
+    return {
+        each["metadata"]["name"]
+        for each in seen.replica_sets
+        for owner in each["metadata"].get("ownerReferences", [])
+        if owner["name"] in revisions
+        and revisions[owner["name"]] == each["metadata"].get("annotations", {}).get(REVISION)
+    }
+
+
+def observed(access: ClusterAccess, *, name: str, namespace: str) -> Seen:
+    """What the cluster has of a Helm release.
 
     Raises:
         ClusterError: the cluster does not answer.
     """
     selector = ("--namespace", namespace, "--selector", f"app.kubernetes.io/instance={name}")
-    found: Any = access.get("deployments,statefulsets,pods", *selector)["items"]
-    pods = [each for each in found if each["kind"] == "Pod"]
-    return [each for each in found if each["kind"] != "Pod"], pods
+    found: Any = access.get("deployments,statefulsets,replicasets,pods", *selector)["items"]
+    return Seen(
+        workloads=[each for each in found if each["kind"] in {"Deployment", "StatefulSet"}],
+        replica_sets=[each for each in found if each["kind"] == "ReplicaSet"],
+        pods=[each for each in found if each["kind"] == "Pod"],
+    )
 
 
 def explain(access: ClusterAccess, *, name: str, namespace: str) -> str:
@@ -110,11 +215,11 @@ def explain(access: ClusterAccess, *, name: str, namespace: str) -> str:
     Empty when nothing can be found out, for example because the cluster does not answer.
     """
     try:
-        workloads, pods = observed(access, name=name, namespace=namespace)
+        seen = observed(access, name=name, namespace=namespace)
     except ClusterError:
         return ""
     lines: list[str] = []
-    for trouble in troubles(workloads, pods):
+    for trouble in troubles(seen.workloads, seen.pods):
         lines.append(str(trouble))
         if trouble.container:
             lines += [f"    {line}" for line in _last_lines(access, trouble, namespace)]

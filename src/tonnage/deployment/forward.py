@@ -1,5 +1,6 @@
 """A way from this machine to a Service in the cluster, for as long as it is needed."""
 
+import os
 import re
 import select
 import subprocess
@@ -39,7 +40,13 @@ def forwarded(access: ClusterAccess, target: str, port: int, *, namespace: str) 
         "port-forward", "--namespace", namespace, "--address", "127.0.0.1", target, f":{port}"
     )
     try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **access.environment},
+        )
     except FileNotFoundError as error:
         raise RequirementError(f"there is no command {access.kubectl}", hint="Install kubectl.") from error
     with process:

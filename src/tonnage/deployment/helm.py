@@ -1,15 +1,18 @@
 """Install, upgrade and uninstall the chart, as a person with Helm would."""
 
 import json
+import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 from tonnage.deployment.access import ClusterAccess
-from tonnage.deployment.diagnosis import explain, observed, troubles
+from tonnage.deployment.diagnosis import Seen, explain, observed, refusal, restarts, troubles
 from tonnage.errors import ClusterError, RequirementError
 from tonnage.telemetry import Progress
 
@@ -79,6 +82,9 @@ def install(
     progress: Progress,
 ) -> None:
     """Install the chart, or upgrade to these values, and wait until every pod is ready.
+
+    The wait ends early when a pod of the new values refuses to start, such as a retriever within whose memory
+    limit no index fits.
 
     Raises:
         RequirementError: there is no Helm.
@@ -159,27 +165,47 @@ def uninstall(access: ClusterAccess, *, name: str, namespace: str, timeout_s: fl
 def _watched(
     access: ClusterAccess, arguments: Sequence[str], *, name: str, namespace: str, progress: Progress
 ) -> str | None:
-    """Run Helm and tell meanwhile which workloads are ready; what Helm said when it failed, else None."""
+    """Run Helm and tell meanwhile which workloads are ready; what Helm said when it failed, else None.
+
+    Raises:
+        ClusterError: a pod refuses to start, so that to go on waiting is in vain; Helm is stopped then.
+    """
+    before = restarts(_look(access, name=name, namespace=namespace))
+    told: set[str] = set()
     with tempfile.TemporaryFile("w+") as errors:
-        try:
-            helm = subprocess.Popen(
-                access.helm_command(*arguments), stdout=subprocess.DEVNULL, stderr=errors, text=True
-            )
-        except FileNotFoundError as error:
-            raise RequirementError(f"there is no command {access.helm}", hint="Install Helm 4.") from error
-        told: set[str] = set()
-        with helm:
-            try:
-                while (code := _ended(helm)) is None:
-                    for line in news(access, name=name, namespace=namespace):
-                        if line not in told:
-                            progress.say(line)
-                            told.add(line)
-            except BaseException:
-                helm.terminate()
-                raise
+        with _running(access, arguments, errors) as helm:
+            while (code := _ended(helm)) is None:
+                seen = _look(access, name=name, namespace=namespace)
+                for line in news(seen):
+                    if line not in told:
+                        progress.say(line)
+                        told.add(line)
+                if found := refusal(seen, before):
+                    raise ClusterError(
+                        f"pod/{found.pod} refuses to start: {found.says}",
+                        hint="\nHelm was stopped: waiting changes nothing. What ran before goes on serving."
+                        f"\nLook at it with: kubectl --namespace {namespace} describe pod {found.pod}",
+                    )
         errors.seek(0)
         return errors.read().strip() or f"exit code {code}" if code else None
+
+
+@contextmanager
+def _running(
+    access: ClusterAccess, arguments: Sequence[str], errors: IO[str]
+) -> Iterator[subprocess.Popen[str]]:
+    """Helm at work; stopped when the block fails, which it then notes as a failed release."""
+    command, environment = access.helm_command(*arguments), {**os.environ, **access.environment}
+    try:
+        helm = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, text=True, env=environment)
+    except FileNotFoundError as error:
+        raise RequirementError(f"there is no command {access.helm}", hint="Install Helm 4.") from error
+    with helm:
+        try:
+            yield helm
+        except BaseException:
+            helm.terminate()
+            raise
 
 
 def _ended(process: subprocess.Popen[str]) -> int | None:
@@ -189,15 +215,20 @@ def _ended(process: subprocess.Popen[str]) -> int | None:
         return None
 
 
-def news(access: ClusterAccess, *, name: str, namespace: str) -> list[str]:
-    """How many pods of each workload are ready, and what keeps others from it; empty when nothing answers."""
+def _look(access: ClusterAccess, *, name: str, namespace: str) -> Seen:
+    """What the cluster has of the release; nothing when it does not answer, which Helm will tell."""
     try:
-        workloads, pods = observed(access, name=name, namespace=namespace)
+        return observed(access, name=name, namespace=namespace)
     except ClusterError:
-        return []
-    ready = ", ".join(
+        return Seen()
+
+
+def news(seen: Seen) -> list[str]:
+    """How many pods of each workload are ready, and what keeps others from it. Pure."""
+    ready = [
         f"{each['metadata']['name']} {each['status'].get('readyReplicas', 0)}/{each['spec']['replicas']}"
-        for each in workloads
-    )
+        for each in seen.workloads
+    ]
     # Merely not ready is how every pod begins.
-    return [ready, *(str(each) for each in troubles(workloads, pods) if each.reason not in PASSING)]
+    found = [str(each) for each in troubles(seen.workloads, seen.pods) if each.reason not in PASSING]
+    return [", ".join(ready), *found] if ready else found

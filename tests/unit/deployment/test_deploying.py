@@ -85,3 +85,9 @@ def test_the_commands_are_ready_for_a_shell():
 def test_nobody_is_told_to_ask_a_gateway_whose_address_is_unknown():
     deployed = Deployed(name="shop", namespace="ns", known_user="12347", users=1)
     assert not any(line.startswith("curl") for line in commands(ClusterAccess(), deployed))
+
+
+def test_what_kubectl_remembers_of_a_cluster_lies_where_the_cluster_does(tmp_path: Path):
+    """In the home directory it would outlive the cluster, and be read for the next one at its address."""
+    access = ClusterAccess(kubectl="sh", cache=tmp_path)
+    assert access.run_kubectl("-c", "printf %s $KUBECACHEDIR") == str(tmp_path)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tonnage.deployment.diagnosis import troubles
+from tonnage.deployment.diagnosis import REVISION, Refusal, Seen, refusal, restarts, troubles
 
 
 def pod(*, container: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
@@ -102,3 +102,75 @@ def test_a_pod_that_leaves_is_no_trouble():
     leaving = pod(container={"state": {"terminated": {"reason": "Error", "exitCode": 143}}})
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert troubles([], [leaving]) == []
+
+
+SENTENCE = "no index fits into 64 MiB; the smallest limit that would do is 300 MiB"
+
+
+def refused(restarts: int, *, of: str = "shop-stable-ranker-new", **container: Any) -> dict[str, Any]:
+    """A pod of a ReplicaSet whose service ended with a sentence of ours after other lines of log."""
+    said = f'{{"event": "planned"}}\ntonnage: {SENTENCE}\n'
+    ended = {"terminated": {"reason": "Error", "exitCode": 9, "message": said}}
+    crashing = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}
+    found = pod(container={**crashing, "restartCount": restarts, **container})
+    found["metadata"]["ownerReferences"] = [{"name": of}]
+    return found
+
+
+def rolling(*pods: dict[str, Any], observed: int = 2) -> Seen:
+    """A Deployment at its second revision, whose first is still there."""
+    deployment = {
+        "kind": "Deployment",
+        "metadata": {"name": "shop-stable-ranker", "generation": 2, "annotations": {REVISION: "2"}},
+        "status": {"observedGeneration": observed},
+    }
+    sets = [
+        {
+            "metadata": {
+                "name": f"shop-stable-ranker-{age}",
+                "annotations": {REVISION: revision},
+                "ownerReferences": [{"name": "shop-stable-ranker"}],
+            }
+        }
+        for age, revision in (("old", "1"), ("new", "2"))
+    ]
+    return Seen(workloads=[deployment], replica_sets=sets, pods=list(pods))
+
+
+def test_a_service_that_refuses_to_start_is_quoted():
+    [found] = troubles([], [refused(1)])
+    assert str(found) == f"pod/shop-stable-ranker-1: CrashLoopBackOff: exit code 9, 1 restarts: {SENTENCE}"
+
+
+def test_one_that_refuses_again_and_again_is_not_waited_for():
+    assert refusal(rolling(refused(2)), {}) == Refusal(pod="shop-stable-ranker-1", says=SENTENCE)
+
+
+def test_the_first_refusal_may_be_a_neighbour_that_was_late():
+    assert refusal(rolling(refused(1)), {}) is None
+
+
+def test_a_pod_that_refuses_right_now_counts_too():
+    ended = refused(2)["status"]["containerStatuses"][0]["lastState"]
+    assert refusal(rolling(refused(2, state=ended, lastState={})), {}) is not None
+
+
+def test_what_is_to_be_mended_does_not_end_its_own_mending():
+    """An upgrade with more memory finds the old pods crashing, and they go on until the new one is ready."""
+    assert refusal(rolling(refused(7, of="shop-stable-ranker-old")), {}) is None
+
+
+def test_a_deployment_whose_new_template_nobody_has_looked_at_yet_is_not_judged():
+    assert refusal(rolling(refused(7), observed=1), {}) is None
+
+
+def test_refusals_from_before_the_roll_do_not_count():
+    """The same values a second time: the pods of before are given one more try."""
+    seen = rolling(refused(7))
+    assert refusal(seen, restarts(seen)) is None
+    assert refusal(rolling(refused(8)), restarts(seen)) is not None
+
+
+def test_a_crash_without_a_sentence_of_ours_may_still_pass():
+    crash = {"terminated": {"reason": "Error", "exitCode": 1, "message": "Traceback (most recent call last)"}}
+    assert refusal(rolling(refused(5, lastState=crash)), {}) is None

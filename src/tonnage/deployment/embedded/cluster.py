@@ -142,6 +142,7 @@ def access(config: EmbeddedConfig) -> ClusterAccess:
         helm_unittest=str(programs / "helm-unittest"),
         node_ip=addresses.node,
         chart_values=_chart_values(config),
+        cache=config.state / "kubectl",
     )
 
 
