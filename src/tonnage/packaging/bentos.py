@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from tonnage.errors import RequirementError
 from tonnage.files import whole_file
 from tonnage.packaging.bytecode import compile_tree
 from tonnage.packaging.commands import run
@@ -54,6 +55,22 @@ class Bento:
     def home(self) -> Path:
         """BentoML's home directory that holds it."""
         return self.directory.parents[2]
+
+
+def demand_visible(directory: Path) -> None:
+    """Refuse a directory that BentoML would not build in, before anything is made there.
+
+    Raises:
+        RequirementError: it lies in a hidden one.
+    """
+    resolved = directory.resolve()
+    hidden = [part for part in resolved.parts if part.startswith(".")]
+    if hidden:
+        raise RequirementError(
+            f"BentoML builds nothing below a hidden directory, and {hidden[0]} is one",
+            hint="Move the project to a place without a directory whose name begins with a dot.",
+            directory=resolved,
+        )
 
 
 def build_bento(name: str, release: Release, config: PackagingConfig, sources: Sources, home: Path) -> Bento:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from tonnage.errors import RequirementError
-from tonnage.packaging.bentos import Bento, build_bento
+from tonnage.packaging.bentos import Bento, build_bento, demand_visible
 from tonnage.packaging.commands import run
 from tonnage.packaging.config import BENTOS, PackagingConfig
 from tonnage.packaging.pipeline import Packaged
@@ -62,11 +62,12 @@ def containerize(
         track: see `pipeline.package`.
 
     Raises:
-        RequirementError: the tool is not installed.
+        RequirementError: the tool is not installed, or the output lies below a hidden directory.
         ClusterError: BentoML or the tool failed; the message is theirs.
     """
     if shutil.which(tool) is None:
         raise RequirementError(f"there is no command {tool}", hint=_hint(tool))
+    demand_visible(out_dir)
     sources = Sources.find(config)
     refs: dict[str, ImageRef] = {}
     bentos: list[Bento] = []

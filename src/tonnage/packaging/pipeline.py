@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tonnage.packaging.base import base_key, base_trees
-from tonnage.packaging.bentos import Bento, build_bento, code_trees, model_trees
+from tonnage.packaging.bentos import Bento, build_bento, code_trees, demand_visible, model_trees
 from tonnage.packaging.config import BENTOS, PackagingConfig
 from tonnage.packaging.environment import environment_key, environment_trees
 from tonnage.packaging.images import Image, Layout
@@ -88,9 +88,10 @@ def package(
         track: the track of the values file; see `write_values`.
 
     Raises:
-        RequirementError: not root, or a tool is missing.
+        RequirementError: not root, a tool is missing, or the output lies below a hidden directory.
         ClusterError: a tool failed; the message is its own.
     """
+    demand_visible(out_dir)
     sources = Sources.find(config)
     layout = Layout(out_dir / "images")
     work = _Work(config=config, sources=sources, layout=layout, cache=cache, progress=progress)

@@ -9,7 +9,7 @@ from tonnage.errors import RequirementError
 from tonnage.packaging.config import BENTOS, PackagingConfig
 from tonnage.packaging.layers import digest_of
 
-SERVED = ("features", "releases", "serving")
+SERVED = ("features", "index", "releases", "serving")
 """Subpackages that services import, beside the base modules; the others stay out of the images."""
 
 

@@ -13,7 +13,7 @@ from tonnage.packaging.sources import Sources
 def test_a_service_gets_its_wiring_and_only_the_subpackages_that_serve(bento: str, tmp_path: Path) -> None:
     Sources.find(PackagingConfig()).lay_out(bento, tmp_path / "context")
     names = {path.name for path in (tmp_path / "context" / "tonnage").iterdir()}
-    assert {"errors.py", "features", "releases", "serving"} <= names
+    assert {"errors.py", "features", "index", "releases", "serving"} <= names
     assert names.isdisjoint({"cli", "training", "deployment", "packaging", "datasets", "__pycache__"})
     assert (tmp_path / "context" / "service.py").is_file()
 
