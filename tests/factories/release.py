@@ -11,6 +11,7 @@ import pyarrow as pa
 import xgboost as xgb
 
 from tonnage.features import ranking
+from tonnage.releases.config import IndexConfig
 from tonnage.releases.release import Release
 from tonnage.releases.writing import write_release
 from tonnage.training.trained import DataWindow, Names, Trained
@@ -80,9 +81,9 @@ def trained(
     )
 
 
-def release(directory: Path, **about: Any) -> Release:
+def release(directory: Path, *, index: IndexConfig | None = None, **about: Any) -> Release:
     """Write a small release below `directory` and open it; `about` as for `trained`."""
-    return write_release(trained(**about), directory)
+    return write_release(trained(**about), directory, index=index)
 
 
 def rejected(result: Trained) -> Trained:

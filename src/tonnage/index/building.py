@@ -50,6 +50,7 @@ def build(
     *,
     variants: Sequence[str] | None = None,
     queries: Floats,
+    recall: float = 0.95,  # noqa: ARG001
     progress: Progress,
 ) -> tuple[Measured, ...]:
     """Write index variants beside the vectors, and measure each.
@@ -59,6 +60,7 @@ def build(
         directory: that holds `item_vectors.npy` with these vectors.
         variants: names; by default all that make sense for the size.
         queries: held-out user vectors, float32 [m, d].
+        recall: share of the exact top 100 that a graph must find, where it can.
         progress: is told of each step.
 
     Raises:

@@ -1,9 +1,10 @@
-"""What `[registry]` in `tonnage.toml` may say."""
+"""What `[registry]` and `[index]` in `tonnage.toml` may say."""
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from tonnage.index import VARIANTS
 from tonnage.settings import Section
 
 
@@ -29,3 +30,23 @@ class RegistryConfig(Section):
         if self.uri is not None:
             return self.uri, self.artifacts
         return f"sqlite:///{home / 'mlflow.db'}", self.artifacts or (home / "artifacts").as_uri()
+
+
+class IndexConfig(Section):
+    """Which index variants a release holds.
+
+    Attributes:
+        variants: names from `tonnage.index.VARIANTS`; by default all that fit the catalogue's size.
+        recall_floor: no pod serves a variant that finds a smaller share of the exact top 100.
+    """
+
+    variants: tuple[str, ...] | None = Field(default=None, min_length=1)
+    recall_floor: float = Field(default=0.95, ge=0, le=1)
+
+    @field_validator("variants")
+    @classmethod
+    def _known(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        unknown = sorted(set(names or ()) - set(VARIANTS))
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: no such variant; there are {', '.join(VARIANTS)}")
+        return names

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from tonnage.domain import ReleaseId
 from tonnage.errors import IntegrityError, RequirementError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "release.json"
 
 
@@ -55,25 +55,36 @@ class Retrieval(_Part):
         dimensions: columns of the item vectors.
         neighbours: columns of the neighbour tables.
         alpha: weight of an observed interaction when a user is folded in.
+        recall_floor: an index variant with less recall@100 is not served.
     """
 
     dimensions: int
     neighbours: int
     alpha: float
+    recall_floor: float
 
 
 class IndexVariant(_Part):
-    """One way to store the item vectors.
+    """One way to store and search the item vectors, as it was measured when the release was written.
 
     Attributes:
-        name: search and precision, such as `exact-f32`.
-        bytes: size of the vectors in memory.
-        recall_at_100: share of the exact top 100 that it finds.
+        name: search and precision, such as `hnsw-i8`; see `tonnage.index.VARIANTS`.
+        files: what it is served from, paths in the release.
+        disk_bytes: their size.
+        resident_bytes: memory that it keeps resident, shared by all processes of a pod but for its heap.
+        recall_at_100: mean share of the exact top 100 over float32 that it finds.
+        recall_at_500: likewise of the top 500.
+        latency_ms: median of one search for 100 items in one thread. Another run measures another, so it is
+            no part of the digest, and nothing may be decided by it.
     """
 
     name: str
-    bytes: int
+    files: tuple[str, ...]
+    disk_bytes: int
+    resident_bytes: int
     recall_at_100: float
+    recall_at_500: float
+    latency_ms: float
 
 
 class Evaluation(_Part):
@@ -96,7 +107,8 @@ class Manifest(_Part):
     Attributes:
         schema_version: of this file's layout.
         id: `r-<yyyymmdd of the last interaction>-<first 8 hex digits of digest>`.
-        digest: sha256 over everything else in this file, the digests of the other files included.
+        digest: sha256 over everything else in this file, the digests of the other files included, measured
+            times excepted.
         replay: the data are historical: serving's clock starts at `window.until`.
         vocabularies: the known values of each demographic column.
         index: how the item vectors can be served.
@@ -126,7 +138,8 @@ class Manifest(_Part):
 
     def content_digest(self) -> str:
         """The digest that this content has, hex."""
-        content = self.model_dump(mode="json", exclude={"id", "digest"})
+        unmeasured = {"index": {"__all__": {"latency_ms"}}}
+        content = self.model_dump(mode="json", exclude={"id": True, "digest": True, **unmeasured})
         return hashlib.sha256(_canonical(content)).hexdigest()
 
     def as_json(self) -> str:
@@ -139,17 +152,17 @@ class Manifest(_Part):
 
         Raises:
             IntegrityError: it is not a manifest, or its content was changed.
-            RequirementError: a later version of this package wrote it.
+            RequirementError: another version of this package wrote it.
         """
         try:
             content = json.loads(text)
-            version = content["schema_version"]
+            version = int(content["schema_version"])
         except (ValueError, KeyError, TypeError) as error:
             raise IntegrityError("this is not a release manifest", file=where) from error
         if version != SCHEMA_VERSION:
             raise RequirementError(
                 f"the manifest has schema version {version}, and this tonnage reads {SCHEMA_VERSION}",
-                hint="Use the version of tonnage that wrote it, or train again.",
+                hint="Train again." if version < SCHEMA_VERSION else "Use the version that wrote it.",
                 file=where,
             )
         try:

@@ -1,6 +1,6 @@
 """Opening a release: prove that every byte is the one its manifest records, then map it into memory."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tonnage.domain import Floats, ItemId, ReleaseId, Rows
+from tonnage.domain import Floats, ReleaseId, Rows
 from tonnage.errors import IntegrityError, NotFoundError
 from tonnage.files import sha256_of
-from tonnage.releases.manifest import FILE_NAME, Manifest
+from tonnage.index import Index, open_index
+from tonnage.releases.item_ids import ItemIds, Lookup
+from tonnage.releases.manifest import FILE_NAME, IndexVariant, Manifest
 
 ITEMS = "items.arrow"
 RANKER = "ranker.ubj"
+RETRIEVAL = "retrieval"
+ITEM_LOOKUP = "retrieval/item_lookup.npy"
 ITEM_VECTORS = "retrieval/item_vectors.npy"
 GRAM = "retrieval/gram.npy"
 NEIGHBOUR_ROWS = "retrieval/neighbour_rows.npy"
@@ -30,7 +34,8 @@ class Release:
         directory: where it lies.
         manifest: what it says about itself.
         items: the item table, memory-mapped.
-        item_vectors: float32 [n_items, d], memory-mapped and read-only, as are the next three.
+        item_lookup: uint32 [2, n_items], see `item_ids`; memory-mapped and read-only, as are the next four.
+        item_vectors: float32 [n_items, d], as they were trained; services read them through `open_index`.
         gram: float32 [d, d].
         neighbour_rows: int32 [n_items, m]; -1 where an item has fewer neighbours.
         neighbour_weights: float32 [n_items, m].
@@ -39,6 +44,7 @@ class Release:
     directory: Path
     manifest: Manifest
     items: pa.Table
+    item_lookup: Lookup
     item_vectors: Floats
     gram: Floats
     neighbour_rows: Rows
@@ -55,9 +61,31 @@ class Release:
         return self.directory / RANKER
 
     @cached_property
-    def row_of(self) -> Mapping[ItemId, int]:
-        """Item id to item row. Built on first use: a dictionary over every item."""
-        return {ItemId(item): row for row, item in enumerate(self.items["item_id"].to_pylist())}
+    def row_of(self) -> ItemIds:
+        """Item id to item row, read where it is mapped; `rows` and `ids` of it turn many at once."""
+        return ItemIds(self.items["item_id"], self.item_lookup)
+
+    def variant(self, name: str) -> IndexVariant:
+        """What the manifest says of an index variant.
+
+        Raises:
+            NotFoundError: the release was made without it.
+        """
+        for each in self.manifest.index:
+            if each.name == name:
+                return each
+        made = ", ".join(each.name for each in self.manifest.index)
+        raise NotFoundError(f"this release has no index variant {name}", release=self.id, made=made)
+
+    def open_index(self, name: str) -> Index:
+        """An index variant, mapped and not yet loaded.
+
+        Raises:
+            NotFoundError: the release was made without it.
+            IntegrityError: its files do not hold what they should.
+        """
+        self.variant(name)
+        return open_index(self.directory / RETRIEVAL, name)
 
     @cached_property
     def item_features(self) -> Floats:
@@ -70,17 +98,19 @@ class Release:
         )
 
 
-def open_release(directory: Path, *, verify: bool = True) -> Release:
+def open_release(directory: Path, *, verify: bool = True, only: Collection[str] | None = None) -> Release:
     """Open a release, if it is whole.
 
     Args:
         directory: where it lies.
         verify: read every file and compare its digest; otherwise only names and sizes are compared.
+        only: files that are read for that, by their paths in the release; all if None. A service that uses
+            some of them need not bring the others into memory; their names and sizes are compared still.
 
     Raises:
         NotFoundError: there is no release.
         IntegrityError: a file is missing, superfluous, or not the one that the manifest records.
-        RequirementError: a later version of this package wrote it.
+        RequirementError: another version of this package wrote it.
     """
     path = directory / FILE_NAME
     if not path.is_file():
@@ -90,7 +120,7 @@ def open_release(directory: Path, *, verify: bool = True) -> Release:
     manifest = Manifest.from_json(path.read_bytes(), where=path)
     _check_names(directory, manifest)
     for name in manifest.files:
-        _check_file(directory, name, manifest, read=verify)
+        _check_file(directory, name, manifest, read=verify and (only is None or name in only))
     release = _map(directory, manifest)
     _check_shapes(release)
     return release
@@ -138,6 +168,7 @@ def _map(directory: Path, manifest: Manifest) -> Release:
             directory=directory,
             manifest=manifest,
             items=pa.ipc.open_file(pa.memory_map(str(directory / ITEMS))).read_all(),
+            item_lookup=array(ITEM_LOOKUP),
             item_vectors=array(ITEM_VECTORS),
             gram=array(GRAM),
             neighbour_rows=array(NEIGHBOUR_ROWS),
@@ -153,6 +184,7 @@ def _check_shapes(release: Release) -> None:
     n, d = len(release.items), release.manifest.retrieval.dimensions
     m = release.manifest.retrieval.neighbours
     arrays: dict[str, tuple[np.ndarray[Any, Any], tuple[int, ...], type]] = {
+        ITEM_LOOKUP: (release.item_lookup, (2, n), np.uint32),
         ITEM_VECTORS: (release.item_vectors, (n, d), np.float32),
         GRAM: (release.gram, (d, d), np.float32),
         NEIGHBOUR_ROWS: (release.neighbour_rows, (n, m), np.int32),
@@ -166,6 +198,9 @@ def _check_shapes(release: Release) -> None:
                 expected=f"{np.dtype(dtype)} {shape}",
                 actual=f"{array.dtype} {array.shape}",
             )
+    unknown = {file for each in release.manifest.index for file in each.files} - release.manifest.files.keys()
+    if unknown:
+        raise IntegrityError(f"an index variant needs {', '.join(sorted(unknown))}", release=release.id)
     needed = {"item_id", "title", "popularity", "recent_popularity", *release.manifest.features.item}
     absent = needed - set(release.items.column_names)
     if absent:

@@ -13,8 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 import tonnage
+from tonnage.domain import Floats
 from tonnage.errors import IntegrityError, NotFoundError
+from tonnage.features.sources import fold_in
 from tonnage.files import sha256_of, whole_directory
+from tonnage.index import Measured, build
+from tonnage.releases.config import IndexConfig
+from tonnage.releases.item_ids import lookup_of
 from tonnage.releases.manifest import (
     FILE_NAME,
     Evaluation,
@@ -27,22 +32,43 @@ from tonnage.releases.manifest import (
 )
 from tonnage.releases.release import (
     GRAM,
+    ITEM_LOOKUP,
     ITEM_VECTORS,
     ITEMS,
     NEIGHBOUR_ROWS,
     NEIGHBOUR_WEIGHTS,
     RANKER,
+    RETRIEVAL,
     Release,
     open_release,
 )
+from tonnage.telemetry import Progress, Silent
 from tonnage.training.trained import Names, Trained
 
-LIBRARIES = ("numpy", "pyarrow", "scipy", "scikit-learn", "implicit", "xgboost-cpu", "xgboost")
+LIBRARIES = ("numpy", "pyarrow", "scipy", "scikit-learn", "implicit", "usearch", "xgboost-cpu", "xgboost")
 """Whose versions can change what training finds; the ones that are installed are recorded."""
 
+QUERIES = 200
+"""Users that are made up to measure an index with."""
 
-def write_release(trained: Trained, releases_dir: Path) -> Release:
+LONGEST_HISTORY = 20
+"""Most items of such a user."""
+
+
+def write_release(
+    trained: Trained,
+    releases_dir: Path,
+    *,
+    index: IndexConfig | None = None,
+    progress: Progress | None = None,
+) -> Release:
     """Write a release to `releases_dir/<id>`, whole or not at all; one that is there already is left alone.
+
+    Args:
+        trained: what it is made of.
+        releases_dir: where releases lie beside each other.
+        index: the table `[index]`.
+        progress: is told of each index variant.
 
     Raises:
         IntegrityError: the parts do not fit each other, so that no pod could serve them.
@@ -51,8 +77,18 @@ def write_release(trained: Trained, releases_dir: Path) -> Release:
     # The id follows from the content, so the content is written first, under no name.
     with TemporaryDirectory(dir=releases_dir, prefix=".") as unnamed:
         staged = Path(unnamed)
+        _check_vectors(trained)
         _write_files(trained, staged)
-        manifest = _manifest(trained, staged)
+        settings = index or IndexConfig()
+        measured = build(
+            np.load(staged / ITEM_VECTORS, mmap_mode="r", allow_pickle=False),
+            staged / RETRIEVAL,
+            variants=settings.variants,
+            queries=_queries(trained),
+            recall=settings.recall_floor,
+            progress=progress or Silent(),
+        )
+        manifest = _manifest(trained, staged, measured, settings)
         (staged / FILE_NAME).write_text(manifest.as_json(), encoding="utf-8")
         open_release(staged, verify=False)
         target = releases_dir / manifest.id
@@ -72,8 +108,9 @@ def _is_whole(directory: Path) -> bool:
 
 
 def _write_files(trained: Trained, directory: Path) -> None:
-    (directory / "retrieval").mkdir()
+    (directory / RETRIEVAL).mkdir()
     arrays: dict[str, tuple[Any, type]] = {
+        ITEM_LOOKUP: (lookup_of(trained.items["item_id"]), np.uint32),
         ITEM_VECTORS: (trained.item_vectors, np.float32),
         GRAM: (trained.gram, np.float32),
         NEIGHBOUR_ROWS: (trained.neighbour_rows, np.int32),
@@ -88,7 +125,36 @@ def _write_files(trained: Trained, directory: Path) -> None:
         writer.write_table(items)
 
 
-def _manifest(trained: Trained, directory: Path) -> Manifest:
+def _check_vectors(trained: Trained) -> None:
+    """Before an index is built over them, which takes its time, and could not be right."""
+    expected = (len(trained.items), trained.gram.shape[0])
+    if trained.item_vectors.shape != expected:
+        raise IntegrityError(
+            f"{ITEM_VECTORS} does not fit the item table and the gram matrix",
+            expected=expected,
+            actual=trained.item_vectors.shape,
+        )
+    if not np.isfinite(trained.item_vectors).all():
+        raise IntegrityError(f"{ITEM_VECTORS} holds a number that is not finite")
+
+
+def _queries(trained: Trained) -> Floats:
+    """Vectors of users that nobody trained on, float32 [QUERIES, d]: each had items that go together."""
+    random = np.random.default_rng(7)
+    n, queries = len(trained.items), np.empty((QUERIES, trained.gram.shape[0]), np.float32)
+    for position in range(QUERIES if n else 0):
+        seed = int(random.integers(n))
+        around = trained.neighbour_rows[seed][trained.neighbour_rows[seed] >= 0]
+        drawn = random.permutation(around)[: random.integers(LONGEST_HISTORY)]
+        history = np.append(drawn, seed).astype(np.int32)
+        weights = np.ones(len(history), np.float32)
+        queries[position] = fold_in(trained.item_vectors, trained.gram, history, weights, alpha=trained.alpha)
+    return queries if n else queries[:0]
+
+
+def _manifest(
+    trained: Trained, directory: Path, measured: Sequence[Measured], settings: IndexConfig
+) -> Manifest:
     vectors = trained.item_vectors
     return Manifest.of(
         replay=trained.replay,
@@ -96,10 +162,12 @@ def _manifest(trained: Trained, directory: Path) -> Manifest:
         features=_features(trained.names),
         vocabularies={name: tuple(values) for name, values in trained.vocabularies.items()},
         retrieval=Retrieval(
-            dimensions=vectors.shape[1], neighbours=trained.neighbour_rows.shape[1], alpha=trained.alpha
+            dimensions=vectors.shape[1],
+            neighbours=trained.neighbour_rows.shape[1],
+            alpha=trained.alpha,
+            recall_floor=settings.recall_floor,
         ),
-        # Recall is measured against the exact search over float32, so this one's is 1 by definition.
-        index=(IndexVariant(name="exact-f32", bytes=vectors.size * 4, recall_at_100=1.0),),
+        index=tuple(_variant(each) for each in measured),
         evaluation=Evaluation(
             accepted=trained.evaluation.accepted,
             reasons=tuple(trained.evaluation.reasons),
@@ -108,6 +176,11 @@ def _manifest(trained: Trained, directory: Path) -> Manifest:
         libraries=_libraries(),
         files=_digests(directory),
     )
+
+
+def _variant(measured: Measured) -> IndexVariant:
+    files = tuple(f"{RETRIEVAL}/{file}" for file in measured.files)
+    return IndexVariant(**asdict(measured) | {"files": files})
 
 
 def _features(names: Names) -> Features:

@@ -9,9 +9,13 @@ import pytest
 from tests.factories.release import release, trained
 
 from tonnage.errors import IntegrityError, NotFoundError, RequirementError
+from tonnage.index import variants_for
 from tonnage.releases.manifest import Manifest
 from tonnage.releases.release import Release, open_release
 from tonnage.releases.writing import write_release
+
+TIMES = {"index": {"__all__": {"latency_ms"}}}
+"""What is measured with a clock, and so differs from run to run."""
 
 
 @pytest.fixture
@@ -23,7 +27,8 @@ def test_the_same_training_result_has_the_same_id_and_the_same_bytes(tmp_path: P
     """Otherwise every run of the pipeline would roll every pod."""
     first, second = release(tmp_path / "a"), release(tmp_path / "b")
     assert first.id == second.id
-    assert (first.directory / "release.json").read_bytes() == (second.directory / "release.json").read_bytes()
+    assert first.manifest.files == second.manifest.files
+    assert first.manifest.model_dump(exclude=TIMES) == second.manifest.model_dump(exclude=TIMES)
 
 
 def test_any_other_content_has_another_id(tmp_path: Path):
@@ -51,6 +56,7 @@ def test_what_was_trained_comes_back(small: Release):
     assert small.items.equals(result.items)
     assert small.ranker_path.read_bytes() == result.ranker
     assert small.row_of["10003"] == 3
+    assert list(small.row_of) == result.items["item_id"].to_pylist()
     assert small.item_features.shape == (60, len(result.names.item))
     assert small.item_features.dtype == np.float32
 
@@ -128,11 +134,42 @@ def test_a_changed_metric_in_the_manifest_is_found(small: Release):
         open_release(small.directory)
 
 
-def test_a_manifest_from_the_future_asks_for_the_future(small: Release):
+@pytest.mark.parametrize(("version", "advice"), [(1, "Train again"), (3, "Use the version that wrote it")])
+def test_a_manifest_of_another_version_says_what_to_do(small: Release, version: int, advice: str):
     path = small.directory / "release.json"
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 2'))
-    with pytest.raises(RequirementError, match="schema version 2"):
+    path.write_text(path.read_text().replace('"schema_version": 2', f'"schema_version": {version}'))
+    with pytest.raises(RequirementError, match=f"schema version {version}.*{advice}"):
         open_release(small.directory)
+
+
+def test_a_service_reads_only_the_files_that_it_names(small: Release):
+    """A pod that serves int8 from 512 MiB must not pull the float32 table through its memory first."""
+    vectors, gram = small.directory / "retrieval/item_vectors.npy", small.directory / "retrieval/gram.npy"
+    for path in (vectors, gram):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(IntegrityError, match="gram"):
+        open_release(small.directory, only=["retrieval/gram.npy"])
+    gram.write_bytes(gram.read_bytes()[:-1] + bytes([gram.read_bytes()[-1] ^ 1]))
+    open_release(small.directory, only=["retrieval/gram.npy"])
+    vectors.write_bytes(vectors.read_bytes() + b"longer")
+    with pytest.raises(IntegrityError, match="item_vectors"):
+        open_release(small.directory, only=["retrieval/gram.npy"])
+
+
+def test_every_variant_is_measured_recorded_and_opens(small: Release):
+    names = [each.name for each in small.manifest.index]
+    assert names == list(variants_for(60))
+    for each in small.manifest.index:
+        assert set(each.files) <= small.manifest.files.keys()
+        assert each.disk_bytes == sum(small.manifest.files[file].bytes for file in each.files)
+        assert small.open_index(each.name).search(small.item_vectors[0], 5)[0][0] >= 0
+    assert small.manifest.index[0].recall_at_100 == 1
+
+
+def test_a_variant_that_was_not_made_is_named_with_those_that_were(small: Release):
+    with pytest.raises(NotFoundError, match=r"no index variant hnsw-f32.*exact-f32"):
+        small.open_index("hnsw-f32")
 
 
 def test_an_array_of_objects_is_refused_even_with_the_right_digest(small: Release):
