@@ -1,5 +1,6 @@
 """`bentoml build`, with the release inside."""
 
+import os
 import re
 import shutil
 import sys
@@ -21,7 +22,7 @@ from tonnage.packaging.scratch import scratch
 from tonnage.packaging.sources import Sources
 from tonnage.releases.release import Release
 
-_RECIPE = 1
+_RECIPE = 2
 _OTHER_LAYERS = shutil.ignore_patterns("release", "requirements.txt", "__pycache__")
 
 
@@ -32,7 +33,7 @@ class Bento:
     Attributes:
         name: such as `retriever`.
         directory: where it lies, in a BentoML store of its own.
-        code_key: what its code depends on.
+        code_key: what its code and its own description depend on.
         key: what all of it depends on, the release included.
     """
 
@@ -89,7 +90,7 @@ def build_bento(name: str, release: Release, config: PackagingConfig, sources: S
     with scratch(home.parent) as directory:
         context = directory / name
         sources.lay_out(name, context)
-        code_key = key_of("code", _RECIPE, name, digest_of(context), BENTO, OPTIMIZATION)
+        code_key = key_of("code", _RECIPE, name, digest_of(context), BENTO, OPTIMIZATION, version("bentoml"))
         (context / "Dockerfile.j2").write_text(dockerfile_template(config.base_image), encoding="utf-8")
         shutil.copy(sources.requirements(name), context / "requirements.txt")
         key = key_of("bento", _RECIPE, digest_of(context), release.manifest.digest, version("bentoml"))
@@ -100,11 +101,20 @@ def build_bento(name: str, release: Release, config: PackagingConfig, sources: S
             return bento
         record.unlink(missing_ok=True)
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(release.directory, context / "release")
         _bentoml_build(context, release.id, home)
+        # BentoML would copy it twice for each service; a large catalogue's indexes are gigabytes.
+        shutil.copytree(release.directory, target / "src" / "release", copy_function=_link_or_copy)
         with whole_file(record) as fresh:
             fresh.write_text(key, encoding="ascii")
     return bento
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """The same file under another name, or its copy where that is another file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy(source, target)
 
 
 def _bentoml_build(context: Path, version_: str, home: Path) -> None:
@@ -125,26 +135,32 @@ def _bentoml_build(context: Path, version_: str, home: Path) -> None:
 
 @contextmanager
 def code_trees(bento: Bento) -> Iterator[Sequence[Tree]]:
-    """The code layer's files, with bytecode; they are there until the block ends."""
+    """The code layer's files: the code with its bytecode, and the bento's description of itself.
+
+    They are there until the block ends.
+    """
     with scratch(bento.home.parent) as directory:
         source = directory / "src"
         shutil.copytree(bento.directory / "src", source, ignore=_OTHER_LAYERS)
         compile_tree(source, seen_as=f"{BENTO}/src")
-        yield [Tree(source=source, at=f"{BENTO}/src")]
+        (directory / "bento").mkdir()
+        (directory / "bento" / "bento.yaml").write_text(
+            _of_the_code(bento, (bento.directory / "bento.yaml").read_text(encoding="utf-8")),
+            encoding="utf-8",
+        )
+        yield [Tree(source=directory / "bento", at=BENTO), Tree(source=source, at=f"{BENTO}/src")]
+
+
+def _of_the_code(bento: Bento, described: str) -> str:
+    """A bento's description without what changes when its code does not: the hour and the release.
+
+    In an image the version is the code's; the release, a layer of its own, has its id in the image's labels.
+    """
+    same = re.sub(r"(?m)^creation_time: .*$", "creation_time: '1980-01-01T00:00:00+00:00'", described)
+    return re.sub(r"(?m)^version: .*$", f"version: code-{bento.code_key[:12]}", same)
 
 
 @contextmanager
-def model_trees(bento: Bento) -> Iterator[Sequence[Tree]]:
-    """The model layer's files: the release, and what of the bento names it."""
-    with scratch(bento.home.parent) as directory:
-        described = (bento.directory / "bento.yaml").read_text(encoding="utf-8")
-        # The same bento must give the same layer whenever it was built.
-        (directory / "bento").mkdir()
-        (directory / "bento" / "bento.yaml").write_text(
-            re.sub(r"(?m)^creation_time: .*$", "creation_time: '1980-01-01T00:00:00+00:00'", described),
-            encoding="utf-8",
-        )
-        yield [
-            Tree(source=directory / "bento", at=BENTO),
-            Tree(source=bento.directory / "src" / "release", at=RELEASE),
-        ]
+def model_trees(release: Release) -> Iterator[Sequence[Tree]]:
+    """The model layer's files: the release and nothing else, so that all images have the same one."""
+    yield [Tree(source=release.directory, at=RELEASE)]

@@ -14,6 +14,7 @@ from tonnage.packaging.config import BENTOS, PackagingConfig
 from tonnage.packaging.environment import environment_key, environment_trees
 from tonnage.packaging.images import Image, Layout
 from tonnage.packaging.layers import Layer, Tree, key_of
+from tonnage.packaging.runtime import RELEASE
 from tonnage.packaging.scratch import alone_in
 from tonnage.packaging.sinks import ImageRef, ImageSink
 from tonnage.packaging.sources import Sources
@@ -124,14 +125,19 @@ class _Work:
             # The largest first: what is left at the end should be small.
             environments = {name: pool.submit(self._environment, name) for name in reversed(BENTOS)}
             bentos = {name: pool.submit(self._bento, name, release, home) for name in BENTOS}
-            own = {name: pool.submit(self._code_and_model, bentos[name]) for name in BENTOS}
+            codes = {name: pool.submit(self._code, bentos[name]) for name in BENTOS}
+            model = pool.submit(self._model, release)
             try:
-                _all_done([base, *environments.values(), *bentos.values(), *own.values()])
+                _all_done([base, *environments.values(), *bentos.values(), *codes.values(), model])
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         images = [
-            self._image(name, release, (base.result(), environments[name].result(), *own[name].result()))
+            self._image(
+                name,
+                release,
+                (base.result(), environments[name].result(), codes[name].result(), model.result()),
+            )
             for name in BENTOS
         ]
         return [bentos[name].result() for name in BENTOS], images
@@ -158,11 +164,14 @@ class _Work:
         with self.progress.stage(f"{name}: bento"):
             return build_bento(name, release, self.config, self.sources, home)
 
-    def _code_and_model(self, bento: "Future[Bento]") -> tuple[Layer, Layer]:
+    def _code(self, bento: "Future[Bento]") -> Layer:
         built = bento.result()
-        code = self.layout.layer(built.code_key, "code", lambda: code_trees(built))
-        model = self.layout.layer(key_of("model", built.key), "model", lambda: model_trees(built))
-        return code, model
+        return self.layout.layer(built.code_key, "code", lambda: code_trees(built))
+
+    def _model(self, release: Release) -> Layer:
+        """One layer for all three images: it is made, moved and kept on a node once."""
+        key = key_of("model", release.manifest.digest, RELEASE)
+        return self.layout.layer(key, "model", lambda: model_trees(release))
 
     def _shared(self, role: str, key: str, make: Make) -> Layer:
         """A layer that outlives the project: kept in the cache, linked into the layout."""
