@@ -95,12 +95,15 @@ def release(project: Project, progress: Progress) -> "Release":
     Raises:
         IntegrityError: the release on disk is not what its manifest records.
     """
+    from tonnage.releases.config import IndexConfig
     from tonnage.releases.release import open_release
     from tonnage.training.config import TrainingConfig
 
     below = features(project, progress)
     config = project.section("training", TrainingConfig)
-    key = key_of("release", below, config.model_dump(), source_digest("training", "releases"))
+    index = project.section("index", IndexConfig)
+    definitions = source_digest("training", "index", "releases")
+    key = key_of("release", below, config.model_dump(), index.model_dump(), definitions)
     # Releases stay beside each other, so the stage's result is not the directory but a name in it.
     latest = project.releases / LATEST
 
@@ -111,7 +114,7 @@ def release(project: Project, progress: Progress) -> "Release":
 
         replay = read_report(project.data).replay
         trained = train(read(project.data), project.features, config, progress=progress, replay=replay)
-        written = write_release(trained, project.releases)
+        written = write_release(trained, project.releases, index=index, progress=progress)
         registry(project).register(written)
         latest.write_text(written.id, encoding="ascii")
 
