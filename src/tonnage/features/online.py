@@ -33,12 +33,16 @@ def open_online(url: str, *, timeout_s: float = 0.05) -> OnlineFeatures:
     Raises:
         ConfigError: the URL is neither.
     """
+    return FeastOnline(open_feast(url, timeout_s=timeout_s), url)
+
+
+def open_feast(url: str, *, timeout_s: float) -> FeatureStore:
+    """Feast over the online store at a URL, to read from; `open_online` has the arguments and the errors."""
     with online_store_errors(url):
         # Serving reads no Parquet: the offline store is named, never opened, and must not need DuckDB.
-        store = open_store(
+        return open_store(
             Path("rows"), offline={"type": "file"}, online=online_store_settings(url, timeout_s=timeout_s)
         )
-        return FeastOnline(store, url)
 
 
 class FeastOnline:

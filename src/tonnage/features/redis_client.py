@@ -1,9 +1,17 @@
 """The one way to connect to Redis: lazily, with a deadline, and without waiting between retries."""
 
+from typing import Any
+
 from redis import Redis
+from redis import asyncio as redis_asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as LostConnection
 from redis.retry import Retry
+
+# redis-py's own default retries a timeout three times and sleeps between; a request has no such time.
+# One retry at once is for a pooled connection that Redis, or the network, closed meanwhile.
+_ONCE: dict[str, Any] = {"backoff": NoBackoff(), "retries": 1, "supported_errors": (LostConnection,)}
 
 
 def connect(url: str, *, timeout_s: float) -> Redis:
@@ -13,7 +21,13 @@ def connect(url: str, *, timeout_s: float) -> Redis:
         url: address, with the password if there is one; `rediss://` for TLS.
         timeout_s: how long connecting, and how long one answer may take.
     """
-    # redis-py's own default retries a timeout three times and sleeps between; a request has no such time.
-    # One retry at once is for a pooled connection that Redis, or the network, closed meanwhile.
-    retry = Retry(NoBackoff(), 1, supported_errors=(LostConnection,))
-    return Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=retry)
+    return Redis.from_url(
+        url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(**_ONCE)
+    )
+
+
+def connect_async(url: str, *, timeout_s: float) -> redis_asyncio.Redis:
+    """The same on asyncio; for one event loop."""
+    return redis_asyncio.Redis.from_url(
+        url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=AsyncRetry(**_ONCE)
+    )

@@ -1,6 +1,6 @@
 """Sessions in Redis: per user a hash of events, and a sorted set that says which is the oldest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tonnage.domain import UserId
 from tonnage.features.address import online_store_errors
@@ -51,10 +51,19 @@ class RedisSessions:
     def read(self, user: UserId) -> list[SessionEvent]:
         """See `Sessions`."""
         with online_store_errors(self._url):
-            kept = self._redis.hgetall(_keys(user)[0])
-        return latest_first(decode(user, event_id.decode(), payload) for event_id, payload in kept.items())
+            return events_of(user, self._redis.hgetall(events_key(user)))
+
+
+def events_key(user: UserId) -> str:
+    """The hash of a user's events."""
+    # The braces keep both keys of a user on one node of a Redis Cluster.
+    return f"tonnage:session:{{{user}}}:events"
+
+
+def events_of(user: UserId, kept: Mapping[bytes, bytes]) -> list[SessionEvent]:
+    """What that hash holds, the latest first."""
+    return latest_first(decode(user, event_id.decode(), payload) for event_id, payload in kept.items())
 
 
 def _keys(user: UserId) -> tuple[str, str]:
-    # The braces keep both keys of a user on one node of a Redis Cluster.
-    return f"tonnage:session:{{{user}}}:events", f"tonnage:session:{{{user}}}:times"
+    return events_key(user), f"tonnage:session:{{{user}}}:times"

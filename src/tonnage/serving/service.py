@@ -20,7 +20,7 @@ from tonnage.serving.lifecycle import Running, running
 from tonnage.serving.ports import Call
 from tonnage.serving.recommender import Recommender
 from tonnage.serving.remote import RemoteModel, RemoteRanking, RemoteRetrieval, connections
-from tonnage.serving.users import StoredUsers
+from tonnage.serving.users import StoredUsers, open_users
 
 WARM_UP_S = 5.0
 """How long the first read of the online store may take."""
@@ -65,9 +65,9 @@ class RecommenderService:
         async with AsyncExitStack() as stack:
             own = stack.enter_context(running("recommender", environment, self._edge))
             retriever, ranker = await stack.enter_async_context(_neighbours(environment, own))
-            users = _users(environment)
-            stack.callback(users.close)
-            # Feast's first read is slower than the next: no request should pay. A store may come later.
+            users = open_users(environment.online_store)
+            stack.push_async_callback(users.close)
+            # The first read connects: no request should pay for it. A store may come later.
             with suppress(DependencyError):
                 await users.read(UserId("nobody"), Call(request_id="warm-up", timeout_s=WARM_UP_S))
             recommender = _recommender(own.release, users, retriever, ranker, environment)
@@ -103,15 +103,6 @@ class RecommenderService:
             asked = [each.is_ready(READY_CACHE_S) for each in self._serving.neighbours]
             self._met_neighbours = all(await asyncio.gather(*asked))
         return self._met_neighbours
-
-
-def _users(environment: Environment) -> StoredUsers:
-    # Feast and pandas weigh more than all the rest. BentoML's supervisor imports the application too, and
-    # never gets here.
-    from tonnage.features.online import open_online
-    from tonnage.features.sessions import open_sessions
-
-    return StoredUsers(open_online(environment.online_store), open_sessions(environment.online_store))
 
 
 @asynccontextmanager
