@@ -36,6 +36,7 @@ from tonnage.features import ranking, sources
 from tonnage.features.config import FeaturesConfig
 from tonnage.features.store import build
 from tonnage.files import whole_directory
+from tonnage.releases.config import IndexConfig
 from tonnage.releases.manifest import SCHEMA_VERSION
 from tonnage.releases.release import Release, open_release
 from tonnage.releases.writing import write_release
@@ -126,7 +127,8 @@ def _make(root: Path, shape: Shape, progress: Progress) -> None:
         trained = _trained(simulated, prices, interactions)
         np.save(root / "queries.npy", _queries(trained, baskets[:QUERIES]))
         releases = root / "build" / "releases"
-        written = write_release(trained, releases)
+        index = IndexConfig(variants=shape.variants or None)
+        written = write_release(trained, releases, index=index, progress=progress)
         (releases / ".latest").write_text(written.id, encoding="ascii")
     (root / "tonnage.toml").write_text('[deployment]\nname = "large"\nnamespace = "large"\n')
 
@@ -205,11 +207,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for field, default in asdict(Shape()).items():
-        parser.add_argument(f"--{field}", type=int, default=default)
+    default = Shape()
+    for name in ("items", "dimensions", "neighbours", "users", "seed"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(default, name))
+    parser.add_argument(
+        "--variants", nargs="+", default=(), help="index variants; by default those of the size"
+    )
     parser.add_argument("--below", type=Path, help="directory to make it in, instead of build/measure")
     given = vars(parser.parse_args())
     below: Path | None = given.pop("below")
+    given["variants"] = tuple(given["variants"])
     large = provide(Shape(**given), below=below, progress=Spoken())
     print(large.root)
     print(large.release_dir)

@@ -30,13 +30,23 @@ Numbers = NDArray[Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What to simulate."""
+    """What to simulate.
+
+    Attributes:
+        items: rows of the item table.
+        dimensions: of the item vectors.
+        neighbours: kept per item.
+        users: that have a history.
+        seed: of everything drawn at random.
+        variants: of the index; empty for all that make sense for the size.
+    """
 
     items: int = 1_000_000
     dimensions: int = 128
     neighbours: int = 16
     users: int = 4_000
     seed: int = 20
+    variants: tuple[str, ...] = ()
 
 
 class Simulated:
