@@ -127,9 +127,17 @@ def co_purchase(
     rows = np.asarray(neighbour_rows[history_rows[known]]).ravel()
     gains = (np.asarray(neighbour_weights[history_rows[known]]) * weights[known, None]).ravel()
     real = rows >= 0
-    touched, place = np.unique(rows[real], return_inverse=True)
-    scores = np.bincount(place, weights=gains[real], minlength=len(touched)).astype(np.float32)
-    return _best(touched.astype(np.int32), scores, allowed)
+    if not real.all():
+        rows, gains = rows[real], gains[real]
+    # One place in `rows` stands for all that hold the same item: what `np.unique` finds by sorting all of
+    # them, 40,000 for a hundred items of 400 neighbours each, takes five times as long.
+    places = np.arange(len(rows))
+    place_of = np.empty(len(neighbour_rows), np.intp)
+    place_of[rows] = places
+    chosen = place_of[rows]
+    touched = np.sort(rows[chosen == places])
+    sums = np.bincount(chosen, weights=gains, minlength=len(rows))
+    return _best(touched, sums[place_of[touched]].astype(np.float32), allowed)
 
 
 def trend(popularity: Floats, *, allowed: Mask | None = None) -> Found:
@@ -150,7 +158,8 @@ def merge(
 
     Args:
         found: one per source, in the order of `SOURCES`; rows with an empty answer for a source that is
-            away. Vectors may score rows that only others proposed.
+            away. Vectors may score rows that only others proposed. Of a row that comes twice the later score
+            counts.
         popularity: of every item, [n_items]: then every candidate has the score of the trend, whoever
             proposed it.
         limit: how many candidates at most.
@@ -159,7 +168,7 @@ def merge(
         Scores of vectors and co-purchase are in units of their standard deviation over this pool, since
         their scale differs from user to user; so a score means the same in any selection of the candidates.
     """
-    rows = np.unique(np.concatenate([each for each, _ in found])).astype(np.int32)
+    rows = distinct(np.concatenate([each for each, _ in found]))
     scores = np.full((len(rows), len(SOURCES)), np.nan, np.float32)
     for column, (proposed, values) in enumerate(found):
         scores[np.searchsorted(rows, proposed), column] = values
@@ -169,6 +178,14 @@ def merge(
         _standardise(scores[:, SOURCES.index(name)])
     order = np.argsort(-promise(scores), kind="stable")[:limit]
     return Candidates(rows=rows[order], scores=scores[order])
+
+
+def distinct(rows: Rows) -> Rows:
+    """The rows, each once, ascending: `np.unique` by a plain sort, which takes a third of its time."""
+    ascending = np.sort(rows)
+    first = np.ones(len(ascending), np.bool_)
+    np.not_equal(ascending[1:], ascending[:-1], out=first[1:])
+    return ascending[first]
 
 
 def promise(scores: Floats) -> Floats:
