@@ -1,16 +1,33 @@
 """What a service is told by its environment, read once when it starts."""
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tonnage.errors import ConfigError
+from tonnage.serving.quantity import read_quantity
 
 PREFIX = "TONNAGE_"
 
 RELEASE_DIR = Path("/home/bentoml/bento/src/release")
 """Where packaging puts the release in an image; images hold no packaging to ask."""
+
+
+def _bytes_of(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return read_quantity(value)
+    except ConfigError as error:
+        # pydantic names the variable, this what is wrong with it.
+        raise ValueError(str(error)) from error
+
+
+Quantity = Annotated[int, BeforeValidator(_bytes_of)]
+"""Bytes, written as Kubernetes writes them."""
 
 
 class Environment(BaseModel):
@@ -39,6 +56,25 @@ class Environment(BaseModel):
     workers: int = Field(1, ge=1)
     """Processes of the service; each holds its own copy of what is not mapped from files."""
 
+    queue_ms: float = Field(100.0, gt=0)
+    """Longest time that a request that is let in should spend inside; see `serving.admission`."""
+
+    grpc_port: int = Field(0, ge=0, le=65535)
+    """Port of the retriever's and the ranker's second door, gRPC; 0 leaves it shut."""
+
+    memory_limit: Quantity | None = None
+    """What the processes of the pod may use together, such as `512Mi`; by default the cgroup's limit."""
+
+    index: str | None = None
+    """The one index variant that the retriever may serve, such as `hnsw-i8`; by default the memory plan's."""
+
+    hot_swap: bool = False
+    """Whether the retriever takes new vectors and new indexes while it serves. Whoever reaches its port may
+    send them, so the port must be reachable for trusted callers only."""
+
+    scratch_dir: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
+    """Where the workers of a pod share what was swapped; on a disk, since memory would count twice."""
+
     access_log_every: int = Field(1, ge=1)
     """One in so many successful requests is logged; failures are logged always."""
 
@@ -61,7 +97,7 @@ class Environment(BaseModel):
             return cls.model_validate(given)
         except ValidationError as error:
             problems = "; ".join(
-                f"{PREFIX}{'.'.join(map(str, each['loc'])).upper()}: {each['msg'].lower()}"
-                for each in error.errors()
+                f"{PREFIX}{'.'.join(map(str, loc)).upper()}: {said[0].lower()}{said[1:]}"
+                for loc, said in ((each["loc"], each["msg"]) for each in error.errors())
             )
             raise ConfigError(f"the environment is not usable: {problems}") from error

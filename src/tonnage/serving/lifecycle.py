@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Collection, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,9 @@ from tonnage.serving.edge import EdgeSettings, Identity
 from tonnage.serving.environment import Environment
 from tonnage.serving.metrics import Metrics
 from tonnage.telemetry import log_as_json
+
+HOSTS = ("bentoml", "uvicorn", "gunicorn.error")
+"""Loggers of those who host our applications."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +42,22 @@ class Running:
 
 
 @contextmanager
-def running(service: str, environment: Environment, edge: EdgeSettings) -> Iterator[Running]:
+def running(
+    service: str, environment: Environment, edge: EdgeSettings, release: Release | None = None
+) -> Iterator[Running]:
     """Open the release and tell the edge who answers; entered in the event loop, when the server starts.
+
+    Args:
+        service: retriever, ranker or recommender.
+        environment: what it is told.
+        edge: learns who answers.
+        release: the one to serve, where the process that forked this one opened and proved it already.
 
     Raises:
         TonnageError: the release cannot be served, see `open_servable`.
     """
-    log_as_json(service)
-    _host_logs_as_json(service)
-    release = open_servable(environment)
+    all_logs_as_json(service)
+    release = release or open_servable(environment)
     identity = Identity(service=service, track=environment.track, release=release.id)
     log = structlog.get_logger().bind(service=service, track=identity.track, release=identity.release)
     metrics = Metrics(service=service, track=identity.track, release=identity.release)
@@ -58,8 +68,9 @@ def running(service: str, environment: Environment, edge: EdgeSettings) -> Itera
     log.info("stopped")
 
 
-def _host_logs_as_json(service: str) -> None:
-    """Give what BentoML and uvicorn log the form of our own lines."""
+def all_logs_as_json(service: str) -> None:
+    """Make each log line one JSON object: our own, and those of BentoML, uvicorn and gunicorn."""
+    log_as_json(service)
 
     def named(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {"service": service, **event}
@@ -79,20 +90,27 @@ def _host_logs_as_json(service: str) -> None:
             ],
         )
     )
-    for name in ("bentoml", "uvicorn"):
+    for name in HOSTS:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
 
 
-def open_servable(environment: Environment) -> Release:
+def open_servable(
+    environment: Environment, *, verify: bool = True, only: Collection[str] | None = None
+) -> Release:
     """Open the release, if it is whole and this code computes the features that its ranker was trained with.
+
+    Args:
+        environment: says where it lies.
+        verify: read the files and compare their digests, not only names and sizes.
+        only: the files that are read for that, see `open_release`.
 
     Raises:
         NotFoundError: there is no release.
         IntegrityError: a file is not the one that the manifest records.
         RequirementError: another version of this package wrote it, with other feature definitions.
     """
-    release = open_release(environment.release_dir)
+    release = open_release(environment.release_dir, verify=verify, only=only)
     trained_with = release.manifest.features.fingerprint
     own = ranking.names(release.manifest.vocabularies).fingerprint()
     if own != trained_with:

@@ -1,15 +1,22 @@
 """The retriever: from what a user did, or from an item, to the nearest items."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from starlette.routing import BaseRoute
 
 from tonnage.domain import Floats, ItemId, Rows
 from tonnage.features.sources import fold_in
+from tonnage.index import Index
+from tonnage.releases.item_ids import ItemIds
 from tonnage.releases.release import Release
 from tonnage.serving.environment import Environment
 from tonnage.serving.inference_server import TensorSpec
+from tonnage.serving.memory import Plan
+from tonnage.serving.memory_report import MemoryReport
+from tonnage.serving.memory_start import decide
+from tonnage.serving.metrics import Metrics
 from tonnage.serving.oip import Inference
 from tonnage.serving.tensors import Array, ProtocolError
 
@@ -35,9 +42,11 @@ OUTPUTS = (
     TensorSpec("item_ids", "BYTES"),
 )
 
+QUERIES = ("history_rows", "history_items", "user_vector", "similar_to")
+
 
 class Retriever:
-    """Exact inner-product search over the item vectors of one release.
+    """Inner-product search over the item vectors of one release, in the index that the memory plan chose.
 
     A query is what the user did (`history_rows` or `history_items`, with `history_weights`), a
     `user_vector`, or items to be `similar_to` (then the score is the cosine). `allowed_bits` has one bit
@@ -50,30 +59,49 @@ class Retriever:
     outputs = OUTPUTS
 
     def __init__(
-        self, *, item_vectors: Floats, gram: Floats, alpha: float, row_of: Mapping[ItemId, int]
+        self,
+        *,
+        index: Index,
+        gram: Floats,
+        alpha: float,
+        items: ItemIds,
+        report: MemoryReport,
     ) -> None:
-        # A copy in memory, not the mapped file: a page that the kernel dropped must not cost a request.
-        self._vectors = np.array(item_vectors, np.float32, order="C")
+        self.index = index
         self._gram = np.array(gram, np.float32)
         self._alpha = alpha
-        self._row_of = row_of
-        self._ids = np.array([item.encode() for item in row_of], object)
-        lengths = np.linalg.norm(self._vectors, axis=1)
-        self._scales = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        self._items = items
+        self._report = report
 
     @classmethod
-    def load(cls, release: Release, _environment: Environment) -> "Retriever":
-        """The retriever of a release."""
+    def load(cls, release: Release, environment: Environment, plan: Plan | None = None) -> "Retriever":
+        """The retriever of a release, as planned, or as it plans itself.
+
+        Raises:
+            MemoryLimitError: there is no plan, and no index fits.
+        """
+        plan = plan or decide(release, environment)
+        index = release.open_index(plan.chosen.name)
+        index.load()
         return cls(
-            item_vectors=release.item_vectors,
+            index=index,
             gram=release.gram,
             alpha=release.manifest.retrieval.alpha,
-            row_of=release.row_of,
+            items=release.row_of,
+            report=MemoryReport(plan),
         )
 
+    def routes(self) -> Sequence[BaseRoute]:
+        """`/v1/memory`."""
+        return self._report.routes()
+
+    def observe(self, metrics: Metrics) -> None:
+        """Export the memory plan and what is measured."""
+        self._report.observe(metrics)
+
     def warm_up(self) -> None:
-        """Touch every vector once."""
-        self.infer(Inference(inputs={"user_vector": np.zeros(self._vectors.shape[1], np.float32)}))
+        """Search once."""
+        self.infer(Inference(inputs={"user_vector": np.ones(self.index.dimensions, np.float32)}))
 
     def infer(self, request: Inference) -> dict[str, Array]:
         """Answer one request.
@@ -81,100 +109,113 @@ class Retriever:
         Raises:
             ProtocolError: no query or more than one, a row that does not exist, a wrong type or size.
         """
-        inputs = request.inputs
-        asked = self._rows(inputs, "score_rows")
-        scores = self._scores(inputs)
-        if scores is None:
-            rows, best = np.empty(0, np.int32), np.empty(0, np.float32)
-            asked_scores = np.full(len(asked), np.nan, np.float32)
-        else:
-            asked_scores = scores[asked]
-            rows, best = top_k(scores, _k(request), self._barred(inputs))
-        answer: dict[str, Array] = {"rows": rows, "scores": best, "asked_scores": asked_scores}
+        # One request, one index: a swap in the middle of it changes the next.
+        index, inputs = self.index, request.inputs
+        asked = _rows(inputs, "score_rows", index.items)
+        k = _k(request)
+        allowed = _allowed(inputs, index.items)
+        excluded = _rows(inputs, "exclude_rows", index.items)
+        exclude = excluded if len(excluded) else None
+        match [name for name in QUERIES if name in inputs]:
+            case ["similar_to"]:
+                rows = _rows(inputs, "similar_to", index.items)
+                found, scores, asked_scores = _nearest_to(index, rows, k, allowed, exclude, asked)
+            case [_]:
+                user = self._user(index, inputs)
+                found, scores, asked_scores = _best_for(index, user, k, allowed, exclude, asked)
+            case several:
+                raise ProtocolError(
+                    "exactly one query is needed",
+                    hint=f"One of {', '.join(QUERIES)}.",
+                    found=", ".join(several) or "none",
+                )
+        answer: dict[str, Array] = {"rows": found, "scores": scores, "asked_scores": asked_scores}
         if "item_ids" in request.outputs:
-            answer["item_ids"] = self._ids[rows]
+            answer["item_ids"] = self._ids(found)
         return answer
 
-    def _scores(self, inputs: Mapping[str, Array]) -> Floats | None:
-        queries = [
-            name for name in ("history_rows", "history_items", "user_vector", "similar_to") if name in inputs
-        ]
-        match queries:
-            case ["user_vector"]:
-                return self._vectors @ _flat(inputs, "user_vector", np.float32, self._vectors.shape[1])
-            case ["similar_to"]:
-                return self._similarities(self._rows(inputs, "similar_to"))
-            case ["history_rows" | "history_items"]:
-                return self._tastes(inputs)
-        raise ProtocolError(
-            "exactly one query is needed",
-            hint="One of history_rows, history_items, user_vector and similar_to.",
-            found=", ".join(queries) or "none",
-        )
-
-    def _tastes(self, inputs: Mapping[str, Array]) -> Floats | None:
-        rows = self._history(inputs)
+    def _user(self, index: Index, inputs: Mapping[str, Array]) -> Floats | None:
+        """The vector of who asks; None if nothing is known of them."""
+        if "user_vector" in inputs:
+            return _finite(inputs, "user_vector", index.dimensions)
+        rows = self._history(inputs, index.items)
         weights = np.ones(len(rows), np.float32)
         if "history_weights" in inputs:
-            weights = _flat(inputs, "history_weights", np.float32, len(rows))
+            weights = _finite(inputs, "history_weights", len(rows))
+            if len(weights) and weights.min() < 0:
+                raise ProtocolError("a weight must not be negative", tensor="history_weights")
         known = rows >= 0
         if not known.any():
             return None
-        user = fold_in(self._vectors, self._gram, rows[known], weights[known], alpha=self._alpha)
-        return self._vectors @ user
+        rows, weights = rows[known], weights[known]
+        every = np.arange(len(rows), dtype=np.int32)
+        return fold_in(index.vectors(rows), self._gram, every, weights, alpha=self._alpha)
 
-    def _history(self, inputs: Mapping[str, Array]) -> Rows:
+    def _history(self, inputs: Mapping[str, Array], items: int) -> Rows:
         if "history_items" not in inputs:
-            return self._rows(inputs, "history_rows")
-        items = _flat(inputs, "history_items", np.object_).tolist()
-        return np.array(
-            [self._row_of.get(ItemId(item.decode("utf-8", "replace")), -1) for item in items], np.int32
-        )
+            return _rows(inputs, "history_rows", items)
+        ids = _flat(inputs, "history_items", np.object_).tolist()
+        return self._items.rows([ItemId(each.decode("utf-8", "replace")) for each in ids])
 
-    def _similarities(self, rows: Rows) -> Floats | None:
-        if not len(rows):
-            return None
-        query = (self._vectors[rows] * self._scales[rows, None]).mean(axis=0)
-        length = float(np.linalg.norm(query))
-        cosines: Floats = (self._vectors @ query) * self._scales
-        return cosines / np.float32(length) if length > 0 else cosines
-
-    def _barred(self, inputs: Mapping[str, Array]) -> NDArray[np.bool_] | None:
-        if "allowed_bits" not in inputs and "exclude_rows" not in inputs:
-            return None
-        barred = np.zeros(len(self._vectors), np.bool_)
-        if "allowed_bits" in inputs:
-            bits = _flat(inputs, "allowed_bits", np.uint8, -(-len(barred) // 8))
-            barred |= ~np.unpackbits(bits, count=len(barred)).view(np.bool_)
-        barred[self._rows(inputs, "exclude_rows")] = True
-        return barred
-
-    def _rows(self, inputs: Mapping[str, Array], name: str) -> Rows:
-        if name not in inputs:
-            return np.empty(0, np.int32)
-        rows: Rows = _flat(inputs, name, np.int32)
-        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self._vectors)):
-            raise ProtocolError("there is no such item row", tensor=name, items=len(self._vectors))
-        return rows
+    def _ids(self, rows: Rows) -> Array:
+        ids = np.empty(len(rows), object)
+        ids[:] = [each.encode() for each in self._items.ids(rows)]
+        return ids
 
 
-def top_k(scores: Floats, k: int, barred: NDArray[np.bool_] | None = None) -> tuple[Rows, Floats]:
-    """The `k` best rows that are not barred, best first, and their scores.
+def _best_for(
+    index: Index,
+    user: Floats | None,
+    k: int,
+    allowed: NDArray[np.bool_] | None,
+    exclude: Rows | None,
+    asked: Rows,
+) -> tuple[Rows, Floats, Floats]:
+    if user is None:
+        return _nothing(asked)
+    rows, scores = index.search(user, k, allowed, exclude)
+    return rows, scores, index.scores_of(user, asked)
 
-    Args:
-        scores: one per item row.
-        k: how many at most.
-        barred: rows that must not come, bool of the same shape.
-    """
-    if barred is not None:
-        scores = np.where(barred, -np.inf, scores).astype(np.float32)
-        k = min(k, len(scores) - int(barred.sum()))
-    k = min(k, len(scores))
-    if k <= 0:
-        return np.empty(0, np.int32), np.empty(0, np.float32)
-    best = np.argpartition(scores, -k)[-k:]
-    best = best[np.argsort(-scores[best], kind="stable")]
-    return best.astype(np.int32), scores[best]
+
+def _nearest_to(
+    index: Index,
+    rows: Rows,
+    k: int,
+    allowed: NDArray[np.bool_] | None,
+    exclude: Rows | None,
+    asked: Rows,
+) -> tuple[Rows, Floats, Floats]:
+    if not len(rows):
+        return _nothing(asked)
+    found, scores = index.similar(rows, k, allowed, exclude)
+    centre = _directions(index.vectors(rows)).mean(axis=0, keepdims=True)
+    asked_scores = (_directions(index.vectors(asked)) @ _directions(centre).T).ravel()
+    return found, scores, asked_scores
+
+
+def _nothing(asked: Rows) -> tuple[Rows, Floats, Floats]:
+    return np.empty(0, np.int32), np.empty(0, np.float32), np.full(len(asked), np.nan, np.float32)
+
+
+def _directions(vectors: Floats) -> Floats:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+
+
+def _allowed(inputs: Mapping[str, Array], items: int) -> NDArray[np.bool_] | None:
+    if "allowed_bits" not in inputs:
+        return None
+    bits = _flat(inputs, "allowed_bits", np.uint8, -(-items // 8))
+    return np.unpackbits(bits, count=items).view(np.bool_)
+
+
+def _rows(inputs: Mapping[str, Array], name: str, items: int) -> Rows:
+    if name not in inputs:
+        return np.empty(0, np.int32)
+    rows: Rows = _flat(inputs, name, np.int32)
+    if len(rows) and not (rows.min() >= 0 and rows.max() < items):
+        raise ProtocolError("there is no such item row", tensor=name, items=items)
+    return rows
 
 
 def _k(request: Inference) -> int:
@@ -184,6 +225,15 @@ def _k(request: Inference) -> int:
     if type(given) is not int or not 0 <= given <= MAX_K:
         raise ProtocolError(f"k must be a number from 0 to {MAX_K}", k=given)
     return given
+
+
+def _finite(inputs: Mapping[str, Array], name: str, length: int) -> Floats:
+    values: Floats = _flat(inputs, name, np.float32, length)
+    # Products of the values must be finite too, else one search compares infinities.
+    with np.errstate(over="ignore"):
+        if not np.isfinite(values @ values):
+            raise ProtocolError("a value is not finite, or too large", tensor=name)
+    return values
 
 
 def _flat(inputs: Mapping[str, Array], name: str, dtype: type, length: int | None = None) -> Array:

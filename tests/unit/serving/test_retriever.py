@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from tests.factories.release import release
 
 from tonnage.serving.environment import Environment
 from tonnage.serving.oip import Inference
-from tonnage.serving.retriever import Retriever, top_k
+from tonnage.serving.retriever import Retriever
 from tonnage.serving.tensors import ProtocolError
 
 
@@ -27,18 +24,25 @@ def rows(*values):
     return np.array(values, np.int32)
 
 
-@given(
-    hnp.arrays(np.float32, st.integers(0, 40), elements=st.floats(-5, 5, width=32)),
-    st.integers(0, 50),
-    st.data(),
-)
-def test_top_k_is_what_a_full_sort_gives(scores, k, data):
-    barred = data.draw(hnp.arrays(np.bool_, len(scores)))
-    found, values = top_k(scores, k, barred)
-    expected = np.sort(scores[~barred])[::-1][:k]
-    np.testing.assert_array_equal(values, expected)
-    assert not barred[found].any()
-    np.testing.assert_array_equal(scores[found], values)
+@pytest.mark.parametrize("name", ["exact-f32", "exact-f16", "exact-i8"])
+def test_every_index_gives_the_best_of_all_that_may_come(opened, name):
+    """The answer is what scoring every vector gives, up to the precision that the vectors are stored at."""
+    retriever = Retriever.load(opened, Environment(index=name))
+    user = np.linspace(-1, 1, 16, dtype=np.float32)
+    allowed = np.arange(60) % 3 > 0
+    answer = retriever.infer(
+        Inference(
+            inputs={"user_vector": user, "allowed_bits": np.packbits(allowed), "exclude_rows": rows(1, 2)},
+            parameters={"k": 20},
+        )
+    )
+    scores = opened.item_vectors @ user
+    scores[~allowed] = -np.inf
+    scores[[1, 2]] = -np.inf
+    best = np.sort(scores)[::-1][:20]
+    np.testing.assert_allclose(answer["scores"], best, atol=0.05)
+    assert not {1, 2} & set(answer["rows"].tolist())
+    assert allowed[answer["rows"]].all()
 
 
 def test_a_history_finds_items_of_its_own_kind(retriever, opened):
@@ -81,6 +85,18 @@ def test_nobody_known_gets_nothing_rather_than_noise(retriever):
     assert np.isnan(answer["asked_scores"]).all()
 
 
+def test_nothing_is_asked_for_and_nothing_comes(retriever):
+    answer = retriever.infer(Inference(inputs={"similar_to": rows(1)}, parameters={"k": 0}))
+    assert len(answer["rows"]) == len(answer["scores"]) == 0
+
+
+def test_asked_items_are_scored_as_found_ones_are(retriever):
+    for query in ({"similar_to": rows(3, 9)}, {"history_rows": rows(3, 9)}):
+        found = retriever.infer(Inference(inputs=query, parameters={"k": 60}))
+        asked = retriever.infer(Inference(inputs={**query, "score_rows": found["rows"]}))
+        np.testing.assert_allclose(asked["asked_scores"], found["scores"], atol=1e-5)
+
+
 def test_an_item_is_most_like_itself(retriever):
     answer = retriever.infer(Inference(inputs={"similar_to": rows(17)}, parameters={"k": 3}))
     assert answer["rows"][0] == 17
@@ -98,7 +114,13 @@ def test_an_item_is_most_like_itself(retriever):
         ({"history_rows": rows(1, 2), "history_weights": np.ones(1, np.float32)}, "wrong size"),
         ({"user_vector": np.ones(3, np.float32)}, "wrong size"),
         ({"similar_to": rows(1), "allowed_bits": np.zeros(3, np.uint8)}, "wrong size"),
+        ({"user_vector": np.full(16, np.nan, np.float32)}, "not finite"),
+        ({"user_vector": np.full(16, np.inf, np.float32)}, "not finite"),
+        ({"user_vector": np.full(16, 3e38, np.float32)}, "too large"),
+        ({"history_rows": rows(1), "history_weights": np.full(1, np.nan, np.float32)}, "not finite"),
+        ({"history_rows": rows(1), "history_weights": np.full(1, -1, np.float32)}, "negative"),
         ({"similar_to": rows(1), "k": rows(-3)}, "k must be"),
+        ({"similar_to": rows(1), "k": rows(10_001)}, "k must be"),
         ({"similar_to": rows(1), "k": np.array([1.5])}, "k must be"),
     ],
 )

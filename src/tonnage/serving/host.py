@@ -1,0 +1,221 @@
+"""Who hosts a service: BentoML launches it and hands its process over, uvicorn serves it.
+
+BentoML's supervisor and its worker hold 190 MB before the first vector, most of it libraries for building and
+deploying; a request passes a timer, a span, a context and a second routing on its way. What is here needs a
+quarter of that memory and none of the way. One worker is one process; several are forked by gunicorn after
+everything is imported, so that they share it.
+"""
+
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any, ClassVar, NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import ASGIApp
+
+import tonnage
+from tonnage.errors import TonnageError
+from tonnage.serving.environment import Environment
+
+THREADING = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+"""How libraries use threads, as environment variables of the process.
+
+One request's matrix product is too small for several threads. OpenMP's own spin between two pieces of work:
+with two threads on two overloaded cores, 500 rows through 20 small trees took 7.6 ms with that, 0.7 without.
+"""
+
+MALLOC = {"MALLOC_ARENA_MAX": "2"}
+"""glibc gives each of a few threads its own heap, and none of them back."""
+
+LEFT_TO_BENTOML = ("development", "reload", "ssl_certfile")
+"""Options of `bentoml serve` with which BentoML goes on hosting by itself."""
+
+LAST_S = 5
+"""Seconds that requests in flight have when a service that was told to stop has drained."""
+
+
+class Listening(BaseModel):
+    """What `bentoml serve` was told about the socket; its names."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    host: str
+    port: int
+    backlog: int = 2048
+    timeout_keep_alive: int = Field(5, description="seconds that an idle connection stays open")
+    timeout_graceful_shutdown: int | None = None
+
+    @property
+    def address(self) -> str:
+        """Host and port in one."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def take_over(service: str, environment: Environment, refuse: Callable[[Environment], None]) -> None:
+    """Replace BentoML's launcher by the service's own process; called in BentoML's deployment hook.
+
+    With `--development`, `--reload` or TLS, and where no command line started it, BentoML goes on.
+
+    Args:
+        service: retriever, ranker or recommender.
+        environment: what it is told.
+        refuse: ends the process when the release cannot be served; our own process asks that itself.
+    """
+    import click
+
+    context = click.get_current_context(silent=True)
+    given: Mapping[str, Any] = context.params if context else {}
+    if not given.get("port") or any(given.get(name) for name in LEFT_TO_BENTOML):
+        refuse(environment)
+        return
+    told = {name: value for name, value in given.items() if value is not None}
+    listening = Listening.model_validate(told).model_dump_json()
+    command = [sys.executable, "-m", "tonnage.serving.host", service, listening]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(command[0], command, _variables(environment))  # noqa: S606 - there is no shell to use
+
+
+def _variables(environment: Environment) -> dict[str, str]:
+    # In an image the package lies in the bento, where only BentoML's loader looks.
+    packages = os.pathsep.join(
+        part for part in (str(Path(tonnage.__file__).parents[1]), os.environ.get("PYTHONPATH", "")) if part
+    )
+    variables = {**THREADING, **MALLOC, **os.environ, "PYTHONPATH": packages}
+    if environment.workers > 1:
+        # BentoML made and emptied it. One worker counts in memory, which is quicker.
+        from bentoml._internal.configuration.containers import BentoMLContainer
+
+        variables["PROMETHEUS_MULTIPROC_DIR"] = str(BentoMLContainer.prometheus_multiproc_dir.get())
+    return variables
+
+
+def main(service: str, listening: Listening) -> NoReturn:
+    """Serve until told to stop.
+
+    Raises:
+        SystemExit: always; with an error's own code, after one line, when there is nothing to serve.
+    """
+    try:
+        environment = Environment.read(os.environ)
+        application = _application(service, environment)
+    except TonnageError as error:
+        sys.stderr.write(f"tonnage: {error}\n")
+        raise SystemExit(error.exit_code) from None
+    from structlog import get_logger
+
+    get_logger().info(
+        "uvicorn serves, launched by BentoML",
+        host=listening.host,
+        port=listening.port,
+        workers=environment.workers,
+    )
+    gc.collect()
+    if environment.workers == 1:
+        _serve(application, listening)
+    _serve_forked(application, listening, environment)
+
+
+def _application(service: str, environment: Environment) -> ASGIApp:
+    from tonnage.serving.lifecycle import all_logs_as_json, open_servable
+
+    all_logs_as_json(service)
+    if service == "recommender":
+        from tonnage.serving.application import RecommenderServer
+
+        open_servable(environment)
+        return RecommenderServer(environment).app
+    from tonnage.serving.inference_server import InferenceServer
+
+    if service == "retriever":
+        from tonnage.serving.memory_start import prepare
+        from tonnage.serving.retriever import Retriever
+
+        release, plan = prepare(environment)
+        return InferenceServer(service, partial(Retriever.load, plan=plan), environment, release).app
+    from tonnage.serving.ranker import Ranker
+
+    return InferenceServer(service, Ranker.load, environment, open_servable(environment)).app
+
+
+def _serve(application: ASGIApp, listening: Listening) -> NoReturn:
+    import uvicorn
+
+    # uvicorn raises the signal again once it has stopped in order; that is then a good end.
+    signal.signal(signal.SIGTERM, _end)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application,
+            host=listening.host,
+            port=listening.port,
+            backlog=listening.backlog,
+            timeout_keep_alive=listening.timeout_keep_alive,
+            timeout_graceful_shutdown=listening.timeout_graceful_shutdown,
+            **_QUIET,
+        )
+    )
+    server.run()
+    raise SystemExit(0 if server.started else 1)
+
+
+def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
+
+
+_QUIET: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False}
+
+
+def _serve_forked(application: ASGIApp, listening: Listening, environment: Environment) -> NoReturn:
+    from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+    from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+    from prometheus_client.multiprocess import mark_process_dead
+    from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
+
+    class Worker(UvicornWorker):  # type: ignore[misc]
+        CONFIG_KWARGS: ClassVar = {**UvicornWorker.CONFIG_KWARGS, **_QUIET}
+
+    class OurLogger(Logger):  # type: ignore[misc]
+        def setup(self, cfg: object) -> None:
+            super().setup(cfg)
+            self.error_log.handlers = logging.getLogger("uvicorn").handlers
+
+    grace = listening.timeout_graceful_shutdown or LAST_S
+    settings = {
+        "bind": listening.address,
+        "workers": environment.workers,
+        "worker_class": Worker,
+        "logger_class": OurLogger,
+        "preload_app": True,
+        "backlog": listening.backlog,
+        "keepalive": listening.timeout_keep_alive,
+        "graceful_timeout": int(environment.drain_s) + grace,
+        # The kubelet's probe tells who hangs, and a first load may take its time.
+        "timeout": 0,
+        "control_socket_disable": True,
+        "child_exit": lambda _server, worker: mark_process_dead(worker.pid),  # type: ignore[no-untyped-call]
+    }
+
+    class Forking(BaseApplication):  # type: ignore[misc]
+        def load_config(self) -> None:
+            for name, value in settings.items():
+                self.cfg.set(name, value)
+
+        def load(self) -> ASGIApp:
+            return application
+
+    gc.freeze()
+    Forking().run()
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Listening.model_validate(json.loads(sys.argv[2])))

@@ -1,0 +1,100 @@
+"""What a retriever's pod holds before the first vector, in bytes: measured at start, or known from measuring.
+
+Every constant here is checked by `loadtests/memory.py` against processes that serve.
+"""
+
+from pathlib import Path
+
+from tonnage.releases.release import GRAM, ITEM_LOOKUP, Release
+from tonnage.serving.environment import Environment
+from tonnage.serving.memory import Term
+from tonnage.serving.quantity import MIB
+
+SMAPS = Path("/proc/self/smaps_rollup")
+
+HOST_BYTES = 72 * MIB
+"""The host's process before anything of a release is open; for plans that are made offline."""
+
+WORKER_BYTES = 14 * MIB
+"""What one worker adds while it serves: an event loop, connections, metrics, and its own copies of pages that
+it shared with the host. The only worker of a pod is the host itself and adds as much."""
+
+RESERVE_BYTES = 12 * MIB
+"""The kernel's part (page tables, sockets, inodes: 4-6 MiB seen) and free memory between live objects; the
+collector runs every ten seconds, and meanwhile garbage waits."""
+
+QUEUED = 32
+"""Requests that wait with their bodies read; admission lets in as many as leave in time, about a tenth of a
+second's worth."""
+
+BODY_BYTES = 32 * 1024
+"""One request without a filter, as JSON and as tensors."""
+
+SCRATCH_PER_ITEM = 24
+"""Bytes per item that one filtered search holds at its widest: mask, rows, scores, and their order."""
+
+REPLACED_MAX = 4096
+"""Item vectors that can be replaced one by one before a whole index is due."""
+
+
+def terms_of(release: Release, environment: Environment, *, measured: bool) -> tuple[Term, ...]:
+    """Everything but the index.
+
+    Args:
+        release: that will be served.
+        environment: workers and hot swap.
+        measured: this process is the host; otherwise a constant stands for what the host holds.
+    """
+    terms = (
+        _processes(environment.workers, process_bytes() if measured else None),
+        Term(name="reserve", bytes=RESERVE_BYTES, says="the kernel's part and free memory between objects"),
+        _requests(len(release.items), environment.workers),
+        _catalogue(release),
+    )
+    if not environment.hot_swap:
+        return terms
+    return (*terms, _replaced(release.manifest.retrieval.dimensions, environment.workers))
+
+
+def process_bytes() -> int:
+    """Memory that this process holds now, in bytes: shared pages by their share (Pss)."""
+    for line in SMAPS.read_text(encoding="ascii").splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return HOST_BYTES
+
+
+def _processes(workers: int, measured: int | None) -> Term:
+    says = "as measured at this start" if measured else "as measured by loadtests/memory.py"
+    return Term(
+        name="processes",
+        bytes=(measured or HOST_BYTES) + workers * WORKER_BYTES,
+        says=f"the host {says}, and {workers} x {WORKER_BYTES // MIB} MiB that a worker adds",
+    )
+
+
+def _requests(items: int, workers: int) -> Term:
+    # A filter has one bit per item. As JSON it is one number per byte: a list twice, of 8 bytes each.
+    body = BODY_BYTES + items // 8
+    return Term(
+        name="requests",
+        bytes=workers * (items * SCRATCH_PER_ITEM + QUEUED * body),
+        says=f"{workers} x (one search at a time + {QUEUED} requests of {body} bytes that wait)",
+    )
+
+
+def _catalogue(release: Release) -> Term:
+    files = release.manifest.files
+    lookup = files[ITEM_LOOKUP].bytes + files[GRAM].bytes
+    ids = release.items["item_id"].nbytes
+    return Term(name="catalogue", bytes=ids + lookup, says="item ids and what finds them, mapped from files")
+
+
+def _replaced(dimensions: int, workers: int) -> Term:
+    one = REPLACED_MAX * (dimensions + 2) * 4
+    # A replaced vector makes a new array beside the old one.
+    return Term(
+        name="replaced",
+        bytes=one * (1 + 2 * workers),
+        says=f"up to {REPLACED_MAX} item vectors replaced one by one",
+    )
