@@ -17,7 +17,7 @@ _FACTORS = {
     },
 }
 
-_QUANTITY = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)(?:[eE](\d{1,2}))?([A-Za-z]*)")
+_QUANTITY = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)(?:[eE](\d{1,2}))?([A-Za-z]*)", re.ASCII)
 
 
 def read_quantity(text: str) -> int:
