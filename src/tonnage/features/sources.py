@@ -5,6 +5,7 @@ candidates of one slate.
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,15 @@ Found = tuple[Rows, Floats]
 
 Mask = NDArray[np.bool_]
 """One truth per item row: whether it may be proposed."""
+
+
+class Allowed(Protocol):
+    """Which items may be proposed: a `Mask`, or what else answers for rows."""
+
+    def __getitem__(self, rows: Rows, /) -> Mask:
+        """Whether each of the rows may be proposed."""
+        ...
+
 
 PROPOSED = 1000
 """How many items one source proposes at most; a user's own repeats all compete."""
@@ -112,7 +122,7 @@ def co_purchase(
     history_rows: Rows,
     weights: Floats,
     *,
-    allowed: Mask | None = None,
+    allowed: Allowed | None = None,
 ) -> Found:
     """What people had together with the items of a history; the best `PROPOSED`.
 
@@ -140,7 +150,7 @@ def co_purchase(
     return _best(touched, sums[place_of[touched]].astype(np.float32), allowed)
 
 
-def trend(popularity: Floats, *, allowed: Mask | None = None) -> Found:
+def trend(popularity: Floats, *, allowed: Allowed | None = None) -> Found:
     """What sells now; the best `PROPOSED`.
 
     Args:
@@ -201,7 +211,7 @@ def promise(scores: Floats) -> Floats:
     return total
 
 
-def _best(rows: Rows, scores: Floats, allowed: Mask | None) -> Found:
+def _best(rows: Rows, scores: Floats, allowed: Allowed | None) -> Found:
     if allowed is not None:
         passing = allowed[rows]
         rows, scores = rows[passing], scores[passing]

@@ -92,7 +92,7 @@ def _add_slates(router: APIRouter, service: RecommenderService) -> None:
         """Items like one item."""
         own = service.serving()
         item = ItemId(body.item_id)
-        if item not in own.recommender.catalogue.row_of:
+        if item not in own.recommender.catalogue.ids:
             raise NotFoundError("the release has no such item", item_id=item)
         ask = Ask(
             request_id=request.scope["tonnage.request_id"],
@@ -114,7 +114,8 @@ def _add_events(router: APIRouter, service: RecommenderService) -> None:
         now = own.recommender.clock()
         catalogue = own.recommender.catalogue
         unknown = catalogue.unknown(ItemId(each.item_id) for each in body.events)
-        kept = [_event(each, now, own.price_of) for each in body.events if each.item_id in catalogue.row_of]
+        absent = frozenset(unknown)
+        kept = [_event(each, now, own.price_of) for each in body.events if each.item_id not in absent]
         new = await own.users.append(kept, timeout_s=EVENTS_TIMEOUT_S) if kept else 0
         own.running.metrics.events(new=new, known=len(kept) - new)
         answer = {"request_id": request.scope["tonnage.request_id"], "new": new, "known": len(kept) - new}

@@ -7,12 +7,12 @@ import numpy as np
 
 from tonnage.domain import SOURCES, Candidates, Floats, History, Rows
 from tonnage.features import sources
-from tonnage.features.sources import Found
+from tonnage.features.sources import PROPOSED, Found
 from tonnage.releases.release import Release
-from tonnage.serving.catalogue import Mask
+from tonnage.serving.catalogue import NO_ROWS, Allowed, Mask
 from tonnage.serving.ports import Nearest
 
-NOTHING: Found = (np.empty(0, np.int32), np.empty(0, np.float32))
+NOTHING: Found = (NO_ROWS, np.empty(0, np.float32))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,44 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """What sells now, sorted once: a million items are too many for each request to look at.
+
+    Attributes:
+        popularity: of every item, float32 [n_items].
+        order: every item, the most wanted first, int32 [n_items].
+        best: what the trend proposes where everything may come.
+    """
+
+    popularity: Floats
+    order: Rows
+    best: Found
+
+    @classmethod
+    def of(cls, popularity: Floats) -> "Trend":
+        """The trend by a score of every item."""
+        order = np.argsort(-popularity, kind="stable").astype(np.int32)
+        return cls(popularity=popularity, order=order, best=sources.trend(popularity))
+
+    def proposed(self, allowed: Allowed | None) -> Found:
+        """The best `PROPOSED` that may come."""
+        if allowed is None:
+            return self.best
+        rows = self._first(allowed)
+        return rows, self.popularity[rows]
+
+    def _first(self, allowed: Allowed) -> Rows:
+        end = PROPOSED + len(allowed.barred)
+        rows = self.order[:end]
+        rows = rows[allowed[rows]]
+        while len(rows) < PROPOSED and end < len(self.order):
+            more = self.order[end : 8 * end]
+            end += len(more)
+            rows = np.concatenate([rows, more[allowed[more]]])
+        return rows[:PROPOSED]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Local:
     """What the release proposes for one history, before retrieval is asked.
 
@@ -47,7 +85,7 @@ class Local:
         history_rows: rows of the history that the release has, [h].
         weights: of each, [h].
         found: repeats, co-purchase and trend, in the order of `SOURCES`.
-        rows: all that they propose, unique.
+        rows: all that they propose, each once.
         popularity: the score of the trend for such a user, of every item, [n_items].
     """
 
@@ -65,26 +103,27 @@ class Proposals:
     Attributes:
         neighbour_rows: of the release, [n_items, m].
         neighbour_weights: of the release, [n_items, m].
-        popularity: the score of the trend for users with a history, float32 [n_items].
-        recent_popularity: the same for users without.
+        trend: for users with a history.
+        recent_trend: for users without.
     """
 
     neighbour_rows: Rows
     neighbour_weights: Floats
-    popularity: Floats
-    recent_popularity: Floats
+    trend: Trend
+    recent_trend: Trend
 
     @classmethod
     def of(cls, release: Release) -> "Proposals":
         """The sources of a release."""
         return cls(
-            neighbour_rows=release.neighbour_rows,
-            neighbour_weights=release.neighbour_weights,
-            popularity=np.asarray(release.items["popularity"].to_numpy(), np.float32),
-            recent_popularity=np.asarray(release.items["recent_popularity"].to_numpy(), np.float32),
+            # The files stay mapped; a plain view of them is indexed in half of memmap's time.
+            neighbour_rows=np.asarray(release.neighbour_rows),
+            neighbour_weights=np.asarray(release.neighbour_weights),
+            trend=Trend.of(_column(release, "popularity")),
+            recent_trend=Trend.of(_column(release, "recent_popularity")),
         )
 
-    def local(self, history: History, history_rows: Rows, allowed: Mask | None, *, at: float) -> Local:
+    def local(self, history: History, history_rows: Rows, allowed: Allowed | None, *, at: float) -> Local:
         """What the release proposes for a history.
 
         Args:
@@ -95,32 +134,29 @@ class Proposals:
         """
         known = history_rows >= 0
         rows, weights = history_rows[known], sources.interaction_weights(history, at)[known]
-        popularity = self.popularity if len(rows) else self.recent_popularity
+        trend = self.trend if len(rows) else self.recent_trend
         found = (
             _allowed(sources.repeats(rows, weights), allowed),
             self._co_purchase(rows, weights, allowed),
-            sources.trend(popularity, allowed=allowed),
+            trend.proposed(allowed),
         )
         return Local(
             history_rows=rows,
             weights=weights,
             found=found,
-            rows=np.unique(np.concatenate([proposed for proposed, _ in found])),
-            popularity=popularity,
+            rows=sources.distinct(np.concatenate([proposed for proposed, _ in found])),
+            popularity=trend.popularity,
         )
 
     def pool(self, local: Local, nearest: Nearest | None) -> Pool:
         """The candidates, with what retrieval found if it answered."""
         vectors = NOTHING if nearest is None else _scored(nearest, local.rows)
         candidates = sources.merge([vectors, *local.found], popularity=local.popularity)
-        proposals = [
-            NOTHING[0] if nearest is None else nearest.rows,
-            *(rows for rows, _ in local.found),
-        ]
-        proposed = [np.isin(candidates.rows, rows) for rows in proposals]
-        return Pool(candidates=candidates, proposed=np.column_stack(proposed))
+        by_vectors = NOTHING[0] if nearest is None else nearest.rows
+        proposals = [by_vectors, *(rows for rows, _ in local.found)]
+        return Pool(candidates=candidates, proposed=_who_proposed(candidates.rows, proposals))
 
-    def like(self, rows: Rows, nearest: Nearest | None, allowed: Mask | None) -> tuple[Pool, Floats]:
+    def like(self, rows: Rows, nearest: Nearest | None, allowed: Allowed | None) -> tuple[Pool, Floats]:
         """Candidates like some items, and how alike: by vectors, or by co-purchase if retrieval is away."""
         if nearest is None:
             name, found = "co_purchase", self._co_purchase(rows, np.ones(len(rows), np.float32), allowed)
@@ -131,13 +167,17 @@ class Proposals:
         candidates = Candidates(rows=found[0], scores=scores)
         return Pool(candidates=candidates, proposed=~np.isnan(scores)), found[1]
 
-    def _co_purchase(self, rows: Rows, weights: Floats, allowed: Mask | None) -> Found:
+    def _co_purchase(self, rows: Rows, weights: Floats, allowed: Allowed | None) -> Found:
         return sources.co_purchase(
             self.neighbour_rows, self.neighbour_weights, rows, weights, allowed=allowed
         )
 
 
-def _allowed(found: Found, allowed: Mask | None) -> Found:
+def _column(release: Release, name: str) -> Floats:
+    return np.asarray(release.items[name].to_numpy(), np.float32)
+
+
+def _allowed(found: Found, allowed: Allowed | None) -> Found:
     if allowed is None:
         return found
     rows, scores = found
@@ -146,9 +186,21 @@ def _allowed(found: Found, allowed: Mask | None) -> Found:
 
 
 def _scored(nearest: Nearest, asked: Rows) -> Found:
-    """What retrieval thinks of everything it was asked for and found, each row once."""
-    others = ~np.isin(asked, nearest.rows)
+    """What retrieval thinks of everything it was asked for and found; of a row that is both, found counts."""
     return (
-        np.concatenate([nearest.rows, asked[others]]),
-        np.concatenate([nearest.scores, nearest.asked_scores[others]]),
+        np.concatenate([asked, nearest.rows]),
+        np.concatenate([nearest.asked_scores, nearest.scores]),
     )
+
+
+def _who_proposed(rows: Rows, proposals: Sequence[Rows]) -> Mask:
+    """Which source proposed each of the rows, bool [n, len(proposals)]."""
+    ascending = np.argsort(rows)
+    proposed = np.zeros((len(rows), len(proposals)), np.bool_)
+    if not len(rows):
+        return proposed
+    for source, theirs in enumerate(proposals):
+        place = np.searchsorted(rows, theirs, sorter=ascending).clip(max=len(rows) - 1)
+        at = ascending[place]
+        proposed[at[rows[at] == theirs], source] = True
+    return proposed

@@ -8,7 +8,7 @@ import numpy as np
 from tonnage.domain import Floats, History, Rows, UserId
 from tonnage.errors import DependencyError
 from tonnage.features.rows import UserRow
-from tonnage.serving.catalogue import Mask
+from tonnage.serving.catalogue import Allowed
 from tonnage.serving.tensors import Array
 
 
@@ -98,7 +98,7 @@ class Retrieval(Protocol):
         weights: Floats,
         k: int,
         score_rows: Rows,
-        allowed: Mask | None,
+        allowed: Allowed | None,
     ) -> Nearest:
         """The `k` allowed items nearest to a history, and the scores of `score_rows`.
 
@@ -108,7 +108,7 @@ class Retrieval(Protocol):
         """
         ...
 
-    async def similar(self, call: Call, *, rows: Rows, k: int, allowed: Mask | None) -> Nearest:
+    async def similar(self, call: Call, *, rows: Rows, k: int, allowed: Allowed | None) -> Nearest:
         """The `k` allowed items most similar to some items.
 
         Raises:

@@ -17,7 +17,7 @@ from tonnage.features import ranking
 from tonnage.features.rows import SessionEvent, UserRow, with_session
 from tonnage.features.sources import PROPOSED, promise
 from tonnage.serving.candidates import Pool, Proposals
-from tonnage.serving.catalogue import Catalogue, Mask
+from tonnage.serving.catalogue import NO_ROWS, Allowed, Catalogue
 from tonnage.serving.clock import Clock
 from tonnage.serving.ports import Call, LateError, Nearest, Ranking, Retrieval, Shortlist, Users
 from tonnage.serving.slates import Ask, Placed, Slate, best, place, reasons
@@ -122,7 +122,7 @@ class Recommender:
         """The items most like one that the release holds; by co-purchase where the retriever is missing."""
         trace = _Trace(ask.request_id, time.perf_counter(), self.deadline_s)
         rows = self.catalogue.rows([item])
-        allowed = self._allowed(replace(ask, context=[item]), np.empty(0, np.int32))
+        allowed = self._allowed(replace(ask, context=[item]), NO_ROWS)
         found = await trace.attempt(
             "retrieval",
             RETRIEVER,
@@ -145,7 +145,7 @@ class Recommender:
         return row or UserRow.cold()
 
     def _with_context(self, user: UserRow, ask: Ask, now: float) -> UserRow:
-        known = [item for item in dict.fromkeys(ask.context) if item in self.catalogue.row_of]
+        known = [item for item in dict.fromkeys(ask.context) if item in self.catalogue.ids]
         events = [
             SessionEvent(
                 event_id=f"{ask.request_id}-{place}",
@@ -158,21 +158,14 @@ class Recommender:
         ]
         return with_session(user, events) if events else user
 
-    def _allowed(self, ask: Ask, history_rows: Rows) -> Mask | None:
+    def _allowed(self, ask: Ask, history_rows: Rows) -> Allowed | None:
         barred = self.catalogue.rows([*ask.exclude, *ask.context])
         if ask.exclude_seen:
             barred = np.concatenate([barred, history_rows])
-        barred = barred[barred >= 0]
-        allowed = self.catalogue.allowed(ask.filters)
-        if not len(barred):
-            return allowed
-        if allowed is None:
-            allowed = np.ones(len(self.catalogue), np.bool_)
-        allowed[barred] = False
-        return allowed
+        return self.catalogue.allowed(ask.filters, barred)
 
     async def _pool(
-        self, user: UserRow, history_rows: Rows, allowed: Mask | None, now: float, trace: _Trace
+        self, user: UserRow, history_rows: Rows, allowed: Allowed | None, now: float, trace: _Trace
     ) -> Pool:
         with trace.timed("sources"):
             local = self.proposals.local(user.history, history_rows, allowed, at=now)

@@ -11,7 +11,7 @@ import numpy as np
 from tonnage.domain import Floats, ReleaseId, Rows
 from tonnage.errors import DependencyError
 from tonnage.serving import oip
-from tonnage.serving.catalogue import Mask
+from tonnage.serving.catalogue import Allowed
 from tonnage.serving.edge import RELEASE, REQUEST_ID
 from tonnage.serving.metrics import Metrics
 from tonnage.serving.ports import Call, LateError, Nearest, Shortlist
@@ -123,7 +123,7 @@ class RemoteRetrieval:
         weights: Floats,
         k: int,
         score_rows: Rows,
-        allowed: Mask | None,
+        allowed: Allowed | None,
     ) -> Nearest:
         """See `Retrieval.nearest`."""
         inputs: dict[str, Array] = {
@@ -133,13 +133,15 @@ class RemoteRetrieval:
         }
         return await self._ask(call, inputs, k, allowed)
 
-    async def similar(self, call: Call, *, rows: Rows, k: int, allowed: Mask | None) -> Nearest:
+    async def similar(self, call: Call, *, rows: Rows, k: int, allowed: Allowed | None) -> Nearest:
         """See `Retrieval.similar`."""
         return await self._ask(call, {"similar_to": rows}, k, allowed)
 
-    async def _ask(self, call: Call, inputs: dict[str, Array], k: int, allowed: Mask | None) -> Nearest:
+    async def _ask(self, call: Call, inputs: dict[str, Array], k: int, allowed: Allowed | None) -> Nearest:
         if allowed is not None:
-            inputs["allowed_bits"] = np.packbits(allowed)
+            inputs["exclude_rows"] = allowed.barred
+            if allowed.passing is not None:
+                inputs["allowed_bits"] = np.packbits(allowed.passing)
         found = await self._model.infer(call, inputs, {"k": k})
         return Nearest(rows=found["rows"], scores=found["scores"], asked_scores=found["asked_scores"])
 

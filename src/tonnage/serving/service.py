@@ -40,7 +40,8 @@ class Serving:
 
     def price_of(self, item: ItemId) -> float | None:
         """The price that the release has for an item."""
-        price = float(self.recommender.catalogue.prices[self.recommender.catalogue.row_of[item]])
+        catalogue = self.recommender.catalogue
+        price = float(catalogue.prices[catalogue.ids[item]])
         return None if math.isnan(price) else price
 
 

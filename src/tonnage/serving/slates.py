@@ -106,16 +106,15 @@ def place(
         catalogue: the items.
         because: reasons of each winner.
     """
-    placed: list[Placed] = []
-    for place, position in enumerate(positions.tolist()):
-        row = int(pool.candidates.rows[position])
-        placed.append(
-            Placed(
-                item=catalogue.ids[row],
-                title=catalogue.titles[row],
-                score=float(scores[position]),
-                sources=pool.sources_of(position),
-                reasons=None if because is None else because[place],
-            )
+    rows = pool.candidates.rows[positions]
+    ids, titles = catalogue.ids.ids(rows), catalogue.titles_of(rows)
+    return [
+        Placed(
+            item=ids[place],
+            title=titles[place],
+            score=float(scores[position]),
+            sources=pool.sources_of(position),
+            reasons=None if because is None else because[place],
         )
-    return placed
+        for place, position in enumerate(positions.tolist())
+    ]

@@ -7,10 +7,10 @@ import pytest
 from tests.factories.release import VOCABULARIES, release
 
 from tonnage.domain import Floats, ItemId, UserId
-from tonnage.features import ranking
+from tonnage.features import ranking, sources
 from tonnage.features.rows import SessionEvent, UserRow, with_session
 from tonnage.serving.candidates import Proposals
-from tonnage.serving.catalogue import Catalogue
+from tonnage.serving.catalogue import Catalogue, Filters
 from tonnage.serving.environment import Environment
 from tonnage.serving.oip import Inference
 from tonnage.serving.ports import Nearest
@@ -36,8 +36,11 @@ class Neighbours:
         return self.user
 
     async def nearest(self, _call, *, history_rows, weights, k, score_rows, allowed):
-        assert allowed is None
         inputs = {"history_rows": history_rows, "history_weights": weights, "score_rows": score_rows}
+        if allowed is not None:
+            inputs["exclude_rows"] = allowed.barred
+            if allowed.passing is not None:
+                inputs["allowed_bits"] = np.packbits(allowed.passing)
         return Nearest(**self.retriever.infer(Inference(inputs=inputs, parameters={"k": k})))
 
     async def score(self, _call, shortlist):
@@ -56,17 +59,12 @@ def opened(tmp_path_factory):
 
 
 def who_had(*items: str) -> UserRow:
-    events = [
-        SessionEvent(
-            event_id=item,
-            user_id=UserId("u"),
-            item_id=ItemId(item),
-            kind="purchase",
-            at=AT.timestamp() - 86_400 * (place + 1),
-        )
-        for place, item in enumerate(items)
-    ]
+    events = [view(item, AT.timestamp() - 86_400 * (place + 1)) for place, item in enumerate(items)]
     return with_session(UserRow.cold(), events) if events else UserRow.cold()
+
+
+def view(item: str, at: float) -> SessionEvent:
+    return SessionEvent(event_id=item, user_id=UserId("u"), item_id=ItemId(item), kind="view", at=at)
 
 
 def as_training_knows(opened) -> moment.Moment:
@@ -101,6 +99,75 @@ def as_training_knows(opened) -> moment.Moment:
 async def test_serving_finds_the_candidates_that_training_taught_on(opened, items):
     """Otherwise the ranker meets scores that it never saw, and the evaluation is of something else."""
     user = who_had(*items)
+    found = await asked_to_rank(opened, user)
+    taught = as_training_knows(opened).candidates(user)
+    np.testing.assert_array_equal(found.rows, taught.rows)
+    np.testing.assert_array_equal(found.sources, taught.scores)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"filters": Filters(category="garden")},
+        {"filters": Filters(category="toys", price_min=3, price_max=3.2)},
+        {"filters": Filters(price_max=15), "exclude": [f"{10_000 + row}" for row in range(400)]},
+        {"exclude_seen": True},
+        {"context": ["10003", "10900"], "exclude": ["nope"]},
+    ],
+    ids=["a wide filter", "a tight one", "a filter and a long list", "nothing seen", "a few in view"],
+)
+@pytest.mark.parametrize("items", [(), ("10000", "10007", "nope", "11000")], ids=["cold", "known"])
+async def test_rules_leave_the_candidates_that_a_whole_mask_leaves(opened, rules, items):
+    """Shortcuts around looking at every item must find what looking at every item finds."""
+    user = who_had(*items)
+    found = await asked_to_rank(opened, user, **rules)
+    if "context" in rules:
+        user = with_session(user, [view(item, AT.timestamp()) for item in rules["context"]])
+    expected = plainly(opened, user, mask_of(opened, user, **rules))
+    np.testing.assert_array_equal(found.rows, expected.rows)
+    np.testing.assert_array_equal(found.sources, expected.scores)
+
+
+def mask_of(opened, user, *, filters=None, exclude=(), exclude_seen=False, context=()):
+    filters = filters or Filters()
+    table = opened.items.select(["item_id", "category", "price"]).to_pylist()
+    barred = {*exclude, *context, *(user.history.items if exclude_seen else ())}
+    return np.array(
+        [
+            item["item_id"] not in barred
+            and filters.category in (None, item["category"])
+            and (filters.price_min is None or item["price"] >= filters.price_min)
+            and (filters.price_max is None or item["price"] <= filters.price_max)
+            for item in table
+        ]
+    )
+
+
+def plainly(opened, user, mask):
+    """Candidates by masks over every item."""
+    rows = opened.row_of.rows(user.history.items)
+    weights = sources.interaction_weights(user.history, AT.timestamp())
+    name = "popularity" if (rows >= 0).any() else "recent_popularity"
+    popularity = opened.items[name].to_numpy().astype(np.float32)
+    again, worth = sources.repeats(rows, weights)
+    local = [
+        (again[mask[again]], worth[mask[again]]),
+        sources.co_purchase(opened.neighbour_rows, opened.neighbour_weights, rows, weights, allowed=mask),
+        sources.trend(popularity, allowed=mask),
+    ]
+    vectors = (np.empty(0, np.int32), np.empty(0, np.float32))
+    if (rows >= 0).any():
+        alpha = opened.manifest.retrieval.alpha
+        taste = sources.fold_in(opened.item_vectors, opened.gram, again, worth, alpha=alpha)
+        scores = opened.item_vectors @ taste
+        best, _ = sources.trend(scores, allowed=mask)
+        either = np.union1d(best, np.concatenate([rows for rows, _ in local])).astype(np.int32)
+        vectors = either, scores[either]
+    return sources.merge([vectors, *local], popularity=popularity)
+
+
+async def asked_to_rank(opened, user, **rules):
+    """What the ranker is asked for one user."""
     neighbours = Neighbours(opened, user)
     recommender = Recommender(
         catalogue=Catalogue.of(opened),
@@ -113,7 +180,5 @@ async def test_serving_finds_the_candidates_that_training_taught_on(opened, item
         clock=AT.timestamp,
         deadline_s=60.0,
     )
-    await recommender.recommend(Ask(request_id="r", user=UserId("u"), k=5))
-    taught = as_training_knows(opened).candidates(user)
-    np.testing.assert_array_equal(neighbours.shortlist.rows, taught.rows)
-    np.testing.assert_array_equal(neighbours.shortlist.sources, taught.scores)
+    await recommender.recommend(Ask(request_id="r", user=UserId("u"), k=5, **rules))
+    return neighbours.shortlist

@@ -47,7 +47,8 @@ class Neighbours:
         return await self._answer("features", call, with_session(UserRow.cold(), events))
 
     async def nearest(self, call, *, history_rows, weights, k, score_rows, allowed):
-        rows = np.array([row for row in range(30, 50) if allowed is None or allowed[row]], np.int32)
+        rows = np.arange(30, 50, dtype=np.int32)
+        rows = rows if allowed is None else rows[allowed[rows]]
         found = Nearest(
             rows=rows,
             scores=np.linspace(1, 0.1, len(rows), dtype=np.float32),

@@ -6,7 +6,7 @@ from tests.factories.release import release
 
 from tonnage.domain import Candidates
 from tonnage.serving.candidates import Pool
-from tonnage.serving.catalogue import Catalogue, Filters
+from tonnage.serving.catalogue import NO_ROWS, Catalogue, Filters
 from tonnage.serving.slates import best, place, reasons
 
 NAN = np.nan
@@ -41,17 +41,21 @@ def test_a_placed_item_names_its_sources_and_title(catalogue):
 
 
 def test_filters_agree_with_the_item_table(catalogue):
-    allowed = catalogue.allowed(Filters(category="toys", price_min=5, price_max=10))
-    rows = np.flatnonzero(allowed)
+    every = np.arange(len(catalogue), dtype=np.int32)
+    titles = catalogue.titles_of(every)
+    barred = np.array([2, 5, -1], np.int32)
+    allowed = catalogue.allowed(Filters(category="toys", price_min=5, price_max=10), barred)
+    rows = every[allowed[every]]
     assert len(rows) > 0
-    for row in range(len(catalogue)):
-        fits = catalogue.titles[row].startswith("TOYS") and 5 <= catalogue.prices[row] <= 10
-        assert bool(allowed[row]) == fits
+    for row in every.tolist():
+        fits = titles[row].startswith("TOYS") and 5 <= catalogue.prices[row] <= 10
+        assert (row in rows) == (fits and row not in (2, 5))
 
 
 def test_a_category_that_the_release_lacks_has_no_items(catalogue):
-    assert not catalogue.allowed(Filters(category="boats")).any()
-    assert catalogue.allowed(Filters()) is None
+    every = np.arange(len(catalogue), dtype=np.int32)
+    assert not catalogue.allowed(Filters(category="boats"), NO_ROWS)[every].any()
+    assert catalogue.allowed(Filters(), np.array([-1], np.int32)) is None
 
 
 def test_unknown_items_are_told_once(catalogue):
