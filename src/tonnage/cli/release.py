@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tonnage.releases.registry import Registered, Registry
+    from tonnage.serving.memory import Plan
 
 
 app = typer.Typer(
-    help="Releases in the registry: list, show, promote, roll back, fetch.\n\n"
+    help="Releases in the registry: list, show, promote, roll back, fetch; and what memory one needs.\n\n"
     "The registry is MLflow: an SQLite file in build/mlflow, or the server that \\[registry] uri names. "
     "The champion is what should serve; the challenger is the newest release that beat its baselines.",
     no_args_is_help=True,
@@ -111,6 +112,46 @@ def register(
     _show(asdict(release), lambda: _releases_table([release]), output)
 
 
+@app.command()
+def plan(
+    name: Annotated[
+        str, typer.Argument(help="Release id, champion, challenger, previous, or latest.")
+    ] = "latest",
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--memory-limit",
+            help="The retriever's limit as Kubernetes writes it, such as 512Mi; without it, none.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes of the retriever.")] = 1,
+    hot_swap: Annotated[
+        bool, typer.Option("--hot-swap", help="Keep room for a second index while one is replaced.")
+    ] = False,
+    index: Annotated[
+        str | None, typer.Option("--index", help="Only this index variant.", show_default=False)
+    ] = None,
+    project: ProjectFile = DEFAULT,
+    output: As = Output.TABLE,
+) -> None:
+    """Which index a retriever would serve within a memory limit, and what its memory is for.
+
+    The same plan that a retriever makes when it starts; what its processes hold before the first vector is
+    measured there, and a constant here. Exits with 9 when no index fits.
+    """
+    from tonnage.serving.environment import Environment
+    from tonnage.serving.memory_start import plan_for
+    from tonnage.serving.quantity import read_quantity
+
+    limit = None if memory_limit is None else read_quantity(memory_limit)
+    release = stages.release_named(Project.open(project), name)
+    environment = Environment(workers=workers, hot_swap=hot_swap, index=index)
+    made = plan_for(release, environment, limit=limit, measured=False)
+    content = {"release": release.id, **made.as_json()}
+    _show(content, lambda: _plan_table(made), output)
+
+
 def _registry(project: Path) -> "Registry":
     return stages.registry(Project.open(project))
 
@@ -138,6 +179,23 @@ def _details_table(details: Mapping[str, Any]) -> "Table":
     rows += [[name, f"{value:.4f}"] for name, value in sorted(details["metrics"].items())]
     rows += [[name, value] for name, value in sorted(details["params"].items())]
     return _table(("what", "value"), rows)
+
+
+def _plan_table(made: "Plan") -> "Table":
+    from tonnage.serving.quantity import in_mib
+
+    rows = [[each.name, in_mib(each.bytes), each.says] for each in made.terms]
+    for each in made.choices:
+        needs = (
+            f"{each.verdict}: needs a limit of {in_mib(each.needed_bytes)}, finds {each.recall_at_100:.1%}"
+        )
+        rows.append(
+            [each.name, in_mib(each.resident_bytes + each.swap_bytes), f"{needs} of the exact top 100"]
+        )
+    limit = "no limit" if made.limit is None else f"the limit is {in_mib(made.limit)}"
+    rows.append(["in all", in_mib(made.planned_bytes), f"{made.chosen.name}, all of it resident; {limit}"])
+    rows.append(["smallest limit", in_mib(made.smallest_limit), "with which some index fits"])
+    return _table(("part", "memory", "what"), rows)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
