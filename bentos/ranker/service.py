@@ -7,6 +7,7 @@ import bentoml
 from tonnage.releases.release import Release
 from tonnage.serving.bento import settings
 from tonnage.serving.environment import Environment
+from tonnage.serving.host import take_over
 from tonnage.serving.inference_server import InferenceServer, Model
 from tonnage.serving.lifecycle import refuse_unless_servable
 
@@ -14,7 +15,7 @@ environment = Environment.read(os.environ)
 
 
 def load(release: Release, environment: Environment) -> Model:
-    """The model, imported where it is needed: BentoML's supervisor imports this file too."""
+    """The model, where BentoML hosts it; imported only there."""
     from tonnage.serving.ranker import Ranker
 
     return Ranker.load(release, environment)
@@ -31,8 +32,8 @@ class Ranker:
     @bentoml.on_deployment
     @staticmethod
     def check() -> None:
-        """Refuse to start with a release that it cannot serve."""
-        refuse_unless_servable(environment)
+        """Refuse to start with a release that it cannot serve; else become the service."""
+        take_over("ranker", environment, refuse_unless_servable)
 
     async def __is_ready__(self) -> bool:
         """Whether BentoML's own `/readyz` says yes."""

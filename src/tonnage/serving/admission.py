@@ -33,6 +33,9 @@ FIRST_GUESS = 1 / 32
 LEAST_S = 1e-6
 """Shortest service time that is believed."""
 
+OUTLIER = 4.0
+"""A service time counts as so many times the mean at most: one pause of the host is no slow service."""
+
 MEMORY_WATERMARK = 0.95
 """Share of the memory limit above which nobody gets in: the rest is for the work that is in already."""
 
@@ -150,7 +153,7 @@ class Admission:
         """Give the turn's place back, however far it came."""
         self._inside -= 1
         if turn.began is not None:
-            self.service_s += SMOOTHING * (max(self._clock() - turn.began, LEAST_S) - self.service_s)
+            self._learn(self._clock() - turn.began)
             self._free()
         elif turn.woken is None or not turn.woken.done():
             return
@@ -160,6 +163,10 @@ class Admission:
                 self._free()
         elif turn in self._queue:
             self._queue.remove(turn)
+
+    def _learn(self, seconds: float) -> None:
+        believed = min(max(seconds, LEAST_S), OUTLIER * self.service_s)
+        self.service_s += SMOOTHING * (believed - self.service_s)
 
     def _refuse(self, reason: Reason) -> NoReturn:
         self.refused[reason] += 1

@@ -1,5 +1,8 @@
 """The recommender as an ASGI application."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -7,15 +10,19 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from tonnage import __version__
-from tonnage.errors import TonnageError
+from tonnage.errors import DependencyError, TonnageError
 from tonnage.serving import problems
+from tonnage.serving.admission import Admission
 from tonnage.serving.api import routes
 from tonnage.serving.edge import Edge, EdgeSettings, NothingThere
 from tonnage.serving.environment import Environment
+from tonnage.serving.recommendations import MAX_BODY, Recommendations
 from tonnage.serving.service import RecommenderService
+from tonnage.serving.watching import watched
 
-MAX_BODY = 2**20
-"""Bytes of a request's body: a thousand excluded items fit ten times."""
+CONCURRENCY = 32
+"""Requests worked on at once. Each waits for the feature store, the retriever and the ranker most of its
+time; and with all 32 computing at once, one is still answered within its deadline."""
 
 
 class RecommenderServer:
@@ -26,9 +33,12 @@ class RecommenderServer:
     """
 
     def __init__(self, environment: Environment) -> None:
-        edge = EdgeSettings(
+        self._admission = Admission(concurrency=CONCURRENCY, budget_s=environment.queue_ms / 1000)
+        self._edge = edge = EdgeSettings(
             refuse=problems.of_error,
             max_body=MAX_BODY,
+            admission=self._admission,
+            admitted=frozenset({"/v1/recommendations", "/v1/similar-items", "/v1/events"}),
             json_only=True,
             log_every=environment.access_log_every,
         )
@@ -38,8 +48,11 @@ class RecommenderServer:
             version=__version__,
             docs_url=None,
             redoc_url=None,
-            lifespan=self._service.lifespan,
-            middleware=[Middleware(Edge, settings=edge)],
+            lifespan=self._lifespan,
+            middleware=[
+                Middleware(Edge, settings=edge),
+                Middleware(Recommendations, service=self._service),
+            ],
             exception_handlers={
                 HTTPException: problems.on_http_error,
                 RequestValidationError: problems.on_invalid_request,
@@ -50,6 +63,14 @@ class RecommenderServer:
         edge.routes = frozenset(route.path for route in router.routes if isinstance(route, Route))
         self.app.include_router(router)
         self.app.router.routes.append(NothingThere())
+
+    @asynccontextmanager
+    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        async with self._service.lifespan(app):
+            if self._edge.metrics is None:
+                raise DependencyError("the service has not started")
+            async with watched(self._admission, self._edge.metrics):
+                yield
 
     async def is_ready(self) -> bool:
         """Whether requests are welcome."""

@@ -1,18 +1,12 @@
-"""How each bento is set up in BentoML."""
+"""How each bento is set up where BentoML hosts it by itself; `host` says when it does not."""
 
 from typing import Any
 
 from tonnage.serving.environment import Environment
+from tonnage.serving.host import THREADING
 
 TIMEOUT_S = 10.0
 """BentoML's own limit of a request, behind the deadline; it keeps a timer that long for each request."""
-
-THREADING = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-"""How libraries use threads, as environment variables of a worker.
-
-One request's matrix product is too small for several threads. OpenMP's own spin between two pieces of work:
-with two threads on two overloaded cores, 500 rows through 20 small trees took 7.6 ms with that, 0.7 without.
-"""
 
 
 def settings(environment: Environment, *, livez: str, readyz: str) -> dict[str, Any]:

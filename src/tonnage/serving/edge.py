@@ -1,45 +1,56 @@
 """What happens to every request of every service, before and after its handler.
 
-Request ids in and out, one log line, metrics, a limit for bodies, and an answer in the service's own form
-when something breaks that nobody foresaw.
+Request ids in and out, one log line, metrics, admission, a limit for bodies, and an answer in the service's
+own form when something breaks that nobody foresaw. Plain ASGI: at a thousand requests a second, an object for
+headers here and a response there cost as much as the handler.
 """
 
+import math
 import re
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tonnage.errors import InputError, TonnageError
+from tonnage.serving import bodies
+from tonnage.serving.admission import Admission, RefusedError
 from tonnage.serving.metrics import Metrics
 
 REQUEST_ID = "x-request-id"
 RELEASE = "x-tonnage-release"
 TRACK = "x-tonnage-track"
+DEADLINE = "x-tonnage-deadline-ms"
 
-_USABLE_ID = re.compile(r"[\x21-\x7e]{1,128}")
+HEADERS = "tonnage.headers"
+"""Where the scope keeps the request's headers as a dict of bytes, names in lower case."""
+
+_USABLE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+_USABLE_MS = re.compile(rb"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 
 _QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-class TooLargeError(InputError):
-    """A body is larger than the service reads."""
-
-    http_status = 413
+REFUSALS_EVERY_S = 1.0
+"""An overload refuses thousands of requests a second; one log line in that time says how many."""
 
 
 class MediaTypeError(InputError):
     """A body is of a type that the service does not read."""
 
     http_status = 415
+
+
+class DeadlineError(InputError):
+    """A deadline is not a number."""
 
 
 class UnforeseenError(TonnageError):
@@ -63,22 +74,30 @@ class EdgeSettings:
         refuse: an error as an answer in the service's own form.
         max_body: bytes.
         routes: paths that the service has; all others count as `other`.
+        admission: who gets in to the paths of `admitted`; their body is read before their turn comes.
         json_only: a body must say that it is JSON.
         log_every: one in so many successful requests is logged.
     """
 
     refuse: Callable[[TonnageError, str], Response]
     max_body: int
-    routes: Collection[str] = ()
+    routes: frozenset[str] = frozenset()
+    admission: Admission | None = None
+    admitted: frozenset[str] = frozenset()
     json_only: bool = False
     log_every: int = 1
     identity: Identity | None = None
     metrics: Metrics | None = None
     log: Any = field(default_factory=structlog.get_logger)
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     def serve_as(self, identity: Identity, metrics: Metrics, log: Any) -> None:
         """Say who answers from now on."""
         self.identity, self.metrics, self.log = identity, metrics, log
+        self.headers = [
+            (RELEASE.encode(), identity.release.encode()),
+            (TRACK.encode(), identity.track.encode()),
+        ]
 
 
 class Edge:
@@ -88,6 +107,8 @@ class Edge:
         self._app = app
         self._settings = settings
         self._seen = 0
+        self._refused = 0
+        self._told_at = -math.inf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -95,8 +116,11 @@ class Edge:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        answer = _Answer(self._settings, _request_id(scope), send)
-        scope["tonnage.request_id"] = answer.request_id
+        scope[HEADERS] = headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"")
+        request_id = given.decode() if _USABLE_ID.fullmatch(given) else uuid4().hex
+        scope["tonnage.request_id"] = request_id
+        answer = _Answer(self._settings, request_id, send)
         metrics = self._settings.metrics
         if metrics:
             metrics.entered()
@@ -107,34 +131,56 @@ class Edge:
 
     async def _handle(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         try:
-            limited = _Limited(receive, self._settings.max_body)
-            headers = Headers(scope=scope)
-            limited.check(headers.get("content-length"))
-            if self._settings.json_only and scope["method"] == "POST":
-                _check_json(headers.get("content-type", ""))
-            await self._app(scope, limited, answer.send)
+            limit = self._settings.max_body
+            if scope["method"] in _BODILESS:
+                await self._app(scope, receive, answer.send)
+            elif scope["path"] in self._settings.admitted and self._settings.admission:
+                await self._admit(self._settings.admission, scope, receive, answer)
+            else:
+                bodies.check_announced(scope[HEADERS], limit)
+                await self._app(scope, bodies.limited(receive, limit), answer.send)
+        except bodies.GoneError:
+            pass
         except TonnageError as error:
-            await answer.refuse(error, scope, receive)
+            await answer.refuse(error)
         except Exception:
             self._settings.log.exception("failure", request_id=answer.request_id, route=scope["path"])
-            await answer.refuse(UnforeseenError("something broke that nobody foresaw"), scope, receive)
+            await answer.refuse(UnforeseenError("something broke that nobody foresaw"))
+
+    async def _admit(self, admission: Admission, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        headers = scope[HEADERS]
+        with admission.enter(remaining_s(headers)) as turn:
+            if self._settings.json_only:
+                _check_json(headers.get(b"content-type", b"").decode("latin-1"))
+            body = await bodies.read(receive, headers, self._settings.max_body)
+            await turn.begin()
+            await self._app(scope, bodies.replay(body, receive), answer.send)
 
     def _account(self, scope: Scope, answer: "_Answer", seconds: float) -> None:
         route = scope["path"] if scope["path"] in self._settings.routes else "other"
         if self._settings.metrics:
             self._settings.metrics.answered(route, answer.status, seconds)
-        self._seen += 1
-        if route in _QUIET_ROUTES and answer.status < 400:
+        if answer.refused:
+            self._tell_refusals(answer.refused)
             return
-        if answer.status >= 400 or self._seen % self._settings.log_every == 0:
-            self._settings.log.info(
-                "request",
-                request_id=answer.request_id,
-                method=scope["method"],
-                route=route,
-                status=answer.status,
-                ms=round(seconds * 1000, 2),
-            )
+        self._seen += 1
+        if answer.status < 400 and (route in _QUIET_ROUTES or self._seen % self._settings.log_every):
+            return
+        self._settings.log.info(
+            "request",
+            request_id=answer.request_id,
+            method=scope["method"],
+            route=route,
+            status=answer.status,
+            ms=round(seconds * 1000, 2),
+        )
+
+    def _tell_refusals(self, latest: str) -> None:
+        self._refused += 1
+        now = time.monotonic()
+        if now - self._told_at >= REFUSALS_EVERY_S:
+            self._settings.log.warning("refused", requests=self._refused, latest=latest)
+            self._refused, self._told_at = 0, now
 
 
 class NothingThere(BaseRoute):
@@ -153,13 +199,30 @@ class NothingThere(BaseRoute):
         raise HTTPException(404, f"there is no {scope['path']}")
 
 
+def remaining_s(headers: dict[bytes, bytes]) -> float:
+    """Seconds until the caller's deadline; infinite for a caller that has none.
+
+    Raises:
+        DeadlineError: what the caller sent is not a number.
+    """
+    given = headers.get(b"x-tonnage-deadline-ms")
+    if given is None:
+        return math.inf
+    if not _USABLE_MS.fullmatch(given):
+        raise DeadlineError(f"{DEADLINE} is not a number of milliseconds", value=given[:50].decode("latin-1"))
+    return float(given) / 1000
+
+
 class _Answer:
     """Sends an answer with the headers that every answer has, and remembers its status."""
+
+    __slots__ = ("_begun", "_send", "_settings", "refused", "request_id", "status")
 
     def __init__(self, settings: EdgeSettings, request_id: str, send: Send) -> None:
         self.request_id = request_id
         # What is counted when the caller went away before there was an answer.
         self.status = 499
+        self.refused = ""
         self._settings = settings
         self._begun = False
         self._send = send
@@ -168,41 +231,22 @@ class _Answer:
         if message["type"] == "http.response.start":
             self._begun = True
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers[REQUEST_ID] = self.request_id
-            if self._settings.identity:
-                headers[RELEASE] = self._settings.identity.release
-                headers[TRACK] = self._settings.identity.track
+            message["headers"] = [
+                *message["headers"],
+                (b"x-request-id", self.request_id.encode()),
+                *self._settings.headers,
+            ]
         await self._send(message)
 
-    async def refuse(self, error: TonnageError, scope: Scope, receive: Receive) -> None:
-        if not self._begun:
-            await self._settings.refuse(error, self.request_id)(scope, receive, self.send)
-
-
-class _Limited:
-    """Receives a body up to a limit."""
-
-    def __init__(self, receive: Receive, limit: int) -> None:
-        self._receive = receive
-        self._limit = limit
-        self._received = 0
-
-    def check(self, announced: str | None) -> None:
-        if (
-            announced is not None
-            and announced.isascii()
-            and announced.isdigit()
-            and int(announced) > self._limit
-        ):
-            raise TooLargeError("the body is too large", limit_bytes=self._limit)
-
-    async def __call__(self) -> Message:
-        message = await self._receive()
-        self._received += len(message.get("body", b""))
-        if self._received > self._limit:
-            raise TooLargeError("the body is too large", limit_bytes=self._limit)
-        return message
+    async def refuse(self, error: TonnageError) -> None:
+        if self._begun:
+            return
+        if isinstance(error, RefusedError):
+            self.refused = error.reason
+        response = self._settings.refuse(error, self.request_id)
+        start = {"type": "http.response.start", "status": response.status_code}
+        await self.send({**start, "headers": response.raw_headers})
+        await self._send({"type": "http.response.body", "body": response.body})
 
 
 def _check_json(content_type: str) -> None:
@@ -213,8 +257,3 @@ def _check_json(content_type: str) -> None:
             hint="Send content-type: application/json.",
             content_type=content_type or "none",
         )
-
-
-def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).get(REQUEST_ID, "")
-    return given if _USABLE_ID.fullmatch(given) else uuid4().hex

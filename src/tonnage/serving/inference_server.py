@@ -1,9 +1,7 @@
-"""The Open Inference Protocol over HTTP for one model: what retriever and ranker share."""
+"""The Open Inference Protocol over HTTP and gRPC for one model: what retriever and ranker share."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import orjson
 from starlette.applications import Starlette
@@ -12,66 +10,21 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
-from tonnage import __version__
-from tonnage.errors import NotFoundError, RequestError, TonnageError
+from tonnage.errors import TonnageError
 from tonnage.releases.release import Release
-from tonnage.serving import oip
+from tonnage.serving.admission import RefusedError
 from tonnage.serving.collector import quiet_collector
+from tonnage.serving.dataplane import MAX_BODY, DataPlane, Model, Observed, Routed, TensorSpec, about_server
 from tonnage.serving.edge import RELEASE, Edge, EdgeSettings, NothingThere
 from tonnage.serving.environment import Environment
-from tonnage.serving.lifecycle import Running, running
+from tonnage.serving.inference import Inference
+from tonnage.serving.lifecycle import running
 from tonnage.serving.metrics import CONTENT_TYPE
-from tonnage.serving.tensors import ProtocolError, Tensors
+from tonnage.serving.watching import watched
 
-MAX_BODY = 64 * 2**20
-"""Bytes of a request's body."""
-
-
-class ReleaseConflictError(RequestError):
-    """The caller works with another release than this service holds."""
-
-    http_status = 409
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """A tensor as the model's metadata describe it; -1 is any size."""
-
-    name: str
-    datatype: str
-    shape: Sequence[int] = (-1,)
-
-    def as_json(self) -> dict[str, object]:
-        """The protocol's form."""
-        return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
-
-
-class Model(Protocol):
-    """What answers inference requests. It computes for milliseconds and holds the event loop meanwhile."""
-
-    @property
-    def inputs(self) -> Sequence[TensorSpec]:
-        """Tensors it takes."""
-        ...
-
-    @property
-    def outputs(self) -> Sequence[TensorSpec]:
-        """Tensors it gives."""
-        ...
-
-    def infer(self, request: oip.Inference) -> Tensors:
-        """Answer one request.
-
-        Raises:
-            ProtocolError: the inputs are not what the model takes.
-        """
-        ...
-
-    def warm_up(self) -> None:
-        """Compute once, so that no request pays for first times."""
-        ...
+__all__ = ["MAX_BODY", "InferenceServer", "Model", "TensorSpec"]
 
 
 class InferenceServer:
@@ -80,32 +33,40 @@ class InferenceServer:
     Args:
         name: of the model and of the service.
         load: makes the model from a release.
-        environment: what the service is told; the release is opened when the application starts.
+        environment: what the service is told.
+        release: open and proven already; by default it is opened when the application starts.
     """
 
     def __init__(
-        self, name: str, load: Callable[[Release, Environment], Model], environment: Environment
+        self,
+        name: str,
+        load: Callable[[Release, Environment], Model],
+        environment: Environment,
+        release: Release | None = None,
     ) -> None:
         self._name, self._load, self._environment = name, load, environment
-        self._running: Running | None = None
-        self._model: Model | None = None
+        self._release = release
+        self._plane: DataPlane | None = None
         routes = self._routes()
         self._edge = EdgeSettings(
-            routes=frozenset(route.path for route in routes),
             refuse=_refuse,
             max_body=MAX_BODY,
+            routes=_paths(routes),
             log_every=environment.access_log_every,
         )
         self.app = Starlette(
             routes=[*routes, NothingThere()],
-            middleware=[Middleware(Edge, settings=self._edge)],
+            middleware=[
+                Middleware(Edge, settings=self._edge),
+                Middleware(Inference, name=name, plane=lambda: self._plane),
+            ],
             exception_handlers={HTTPException: _http_error, TonnageError: _tonnage_error},
             lifespan=self._lifespan,
         )
 
     def is_ready(self) -> bool:
         """Whether requests are welcome: the model is loaded and nobody told the service to stop."""
-        return self._model is not None and self._running is not None and not self._running.draining.begun
+        return self._plane is not None and self._plane.is_ready()
 
     def _routes(self) -> list[Route]:
         model = f"/v2/models/{self._name}"
@@ -119,37 +80,48 @@ class InferenceServer:
             routes += [
                 Route(prefix, self._metadata),
                 Route(f"{prefix}/ready", self._ready),
-                Route(f"{prefix}/infer", self._infer, methods=["POST"]),
+                # `Inference` answers before anything is routed; here it is for the other methods' 405.
+                Route(f"{prefix}/infer", _live, methods=["POST"]),
             ]
         return routes
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        environment = self._environment
         async with AsyncExitStack() as stack:
-            self._running = stack.enter_context(running(self._name, self._environment, self._edge))
-            self._model = self._load(self._running.release, self._environment)
-            self._model.warm_up()
+            own = stack.enter_context(running(self._name, environment, self._edge, self._release))
+            model = self._load(own.release, environment)
+            model.warm_up()
+            if isinstance(model, Observed):
+                model.observe(own.metrics)
+            if isinstance(model, Routed):
+                stack.enter_context(self._routed(model))
+            plane = DataPlane.of(self._name, own, model, budget_s=environment.queue_ms / 1000)
+            await stack.enter_async_context(watched(plane.admission, own.metrics))
             await stack.enter_async_context(quiet_collector())
+            self._plane = plane
             yield
-            self._model = None
+            self._plane = None
 
-    def _own(self, request: Request) -> tuple[Running, Model]:
-        if self._running is None or self._model is None:
+    @contextmanager
+    def _routed(self, model: Routed) -> Iterator[None]:
+        """Serve the model's own paths while the context lasts."""
+        before, known = list(self.app.router.routes), self._edge.routes
+        routes = model.routes()
+        self.app.router.routes[:0] = routes
+        self._edge.routes = known | _paths(routes)
+        yield
+        self.app.router.routes[:] = before
+        self._edge.routes = known
+
+    def _own(self, request: Request) -> DataPlane:
+        if self._plane is None:
             raise HTTPException(503, "the model is not loaded")
-        release = self._running.release.id
-        wanted = request.headers.get(RELEASE, release)
-        if wanted != release:
-            self._running.metrics.conflict()
-            raise ReleaseConflictError(f"this service holds release {release}, the call is for {wanted}")
-        version = request.path_params.get("version", release)
-        if version != release:
-            raise NotFoundError(f"there is no version {version}", hint=f"There is {release}.")
-        return self._running, self._model
+        self._plane.check(release=request.headers.get(RELEASE), version=request.path_params.get("version"))
+        return self._plane
 
     async def _server(self, _request: Request) -> Response:
-        return _json(
-            {"name": f"tonnage-{self._name}", "version": __version__, "extensions": ["binary_tensor_data"]}
-        )
+        return _json(about_server(self._name))
 
     async def _ready(self, request: Request) -> Response:
         ready = self.is_ready()
@@ -158,40 +130,17 @@ class InferenceServer:
         return _json({"name": self._name, "ready": ready}, 200 if ready else 503)
 
     async def _metadata(self, request: Request) -> Response:
-        own, model = self._own(request)
-        return _json(
-            {
-                "name": self._name,
-                "versions": [own.release.id],
-                "platform": "tonnage",
-                "inputs": [each.as_json() for each in model.inputs],
-                "outputs": [each.as_json() for each in model.outputs],
-            }
-        )
-
-    async def _infer(self, request: Request) -> Response:
-        own, model = self._own(request)
-        inference = oip.decode_request(await request.body(), _header_length(request))
-        body, length = oip.encode_response(
-            self._name, model.infer(inference), inference, version=own.release.id
-        )
-        if length is None:
-            return Response(body, media_type="application/json")
-        return Response(body, media_type="application/octet-stream", headers={oip.HEADER_LENGTH: str(length)})
+        return _json(self._own(request).about_model())
 
     async def _metrics(self, _request: Request) -> Response:
-        if self._running is None:
+        if self._plane is None:
             raise HTTPException(503, "the service has not started")
-        return Response(await run_in_threadpool(self._running.metrics.render), media_type=CONTENT_TYPE)
+        render = self._plane.running.metrics.render
+        return Response(await run_in_threadpool(render), media_type=CONTENT_TYPE)
 
 
-def _header_length(request: Request) -> int | None:
-    value = request.headers.get(oip.HEADER_LENGTH)
-    if value is None:
-        return None
-    if not (value.isascii() and value.isdigit() and len(value) < 12):
-        raise ProtocolError(f"{oip.HEADER_LENGTH} is not a length", value=value)
-    return int(value)
+def _paths(routes: Sequence[BaseRoute]) -> frozenset[str]:
+    return frozenset(route.path for route in routes if isinstance(route, Route))
 
 
 async def _live(_request: Request) -> Response:
@@ -203,7 +152,10 @@ def _json(content: object, status: int = 200) -> Response:
 
 
 def _refuse(error: TonnageError, _request_id: str) -> Response:
-    return _json({"error": str(error)}, error.http_status)
+    response = _json({"error": str(error)}, error.http_status)
+    if isinstance(error, RefusedError):
+        response.headers["retry-after"] = str(error.retry_after_s)
+    return response
 
 
 async def _tonnage_error(_request: Request, error: Exception) -> Response:

@@ -1,6 +1,6 @@
 """The ranker: from candidates and a user to scores. It holds the item features, so callers send rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +8,16 @@ import numpy as np
 import xgboost
 
 from tonnage.domain import MAX_CANDIDATES, SOURCES, Floats, History, ItemId, Rows
-from tonnage.errors import IntegrityError
+from tonnage.errors import IntegrityError, TonnageError
 from tonnage.features import ranking
 from tonnage.releases.release import Release
 from tonnage.serving.catalogue import category_codes
 from tonnage.serving.cgroup import threads
+from tonnage.serving.dataplane import TensorSpec
 from tonnage.serving.environment import Environment
-from tonnage.serving.inference_server import TensorSpec
 from tonnage.serving.oip import Inference
 from tonnage.serving.ports import Shortlist
-from tonnage.serving.tensors import Array, ProtocolError
+from tonnage.serving.tensors import Array, ProtocolError, Tensors
 
 MAX_ROWS = 4 * MAX_CANDIDATES
 """Most rows that one request may score."""
@@ -52,6 +52,7 @@ class Ranker:
     """
 
     outputs = OUTPUTS
+    together = 4
 
     def __init__(
         self, *, booster: xgboost.Booster, item_features: Floats, categories: Rows, n_user: int
@@ -96,32 +97,54 @@ class Ranker:
         for explain in (False, False, True):
             self.infer(Inference(inputs=cold.tensors(), parameters={"explain": explain}))
 
-    def infer(self, request: Inference) -> dict[str, Array]:
+    def infer(self, request: Inference) -> Tensors:
         """Answer one request.
 
         Raises:
             ProtocolError: a tensor is missing, of another type or size, or names a row that does not exist.
         """
-        # What a caller makes up may divide by nothing; XGBoost says what it cannot take.
-        with np.errstate(all="ignore"):
-            matrix = self._own(request.inputs) if OWN in request.inputs else self._matrix(request.inputs)
-        if not len(matrix):
-            return {"scores": np.empty(0, np.float32)}
-        try:
-            return self._scored(matrix, explain=request.parameters.get("explain") is True)
-        except xgboost.core.XGBoostError as error:
-            raise ProtocolError(f"the features cannot be scored: {error}") from error
-
-    def _scored(self, matrix: Floats, *, explain: bool) -> dict[str, Array]:
-        scores = self._booster.inplace_predict(matrix, validate_features=False, predict_type="margin")
-        answer: dict[str, Array] = {"scores": np.asarray(scores, np.float32)}
-        if explain:
-            # The matrix has no column names to validate; `load` compared the model's own with the release's.
-            contributions = self._booster.predict(
-                xgboost.DMatrix(matrix), pred_contribs=True, validate_features=False
-            )
-            answer["contributions"] = contributions
+        (answer,) = self.infer_together([request])
+        if isinstance(answer, TonnageError):
+            raise answer
         return answer
+
+    def infer_together(self, requests: Sequence[Inference]) -> Sequence[Tensors | TonnageError]:
+        """Answer several requests with one call of XGBoost; each for itself where they cannot be stacked."""
+        matrices = [self._prepared(request) for request in requests]
+        rows = [matrix for matrix in matrices if not isinstance(matrix, TonnageError)]
+        if not rows:
+            return [matrix for matrix in matrices if isinstance(matrix, TonnageError)]
+        scores = iter(np.split(self._scores(rows), np.cumsum([len(each) for each in rows])[:-1]))
+        return [
+            matrix if isinstance(matrix, TonnageError) else self._answer(request, matrix, next(scores))
+            for request, matrix in zip(requests, matrices, strict=True)
+        ]
+
+    def _prepared(self, request: Inference) -> Floats | TonnageError:
+        try:
+            # What a caller makes up may divide by nothing; XGBoost says what it cannot take.
+            with np.errstate(all="ignore"):
+                return self._own(request.inputs) if OWN in request.inputs else self._matrix(request.inputs)
+        except ProtocolError as error:
+            return error
+
+    def _scores(self, matrices: Sequence[Floats]) -> Floats:
+        matrix = matrices[0] if len(matrices) == 1 else np.concatenate(matrices)
+        if not len(matrix):
+            return np.empty(0, np.float32)
+        scores = self._booster.inplace_predict(matrix, validate_features=False, predict_type="margin")
+        return np.asarray(scores, np.float32)
+
+    def _answer(self, request: Inference, matrix: Floats, scores: Floats) -> Tensors | TonnageError:
+        if request.parameters.get("explain") is not True or not len(matrix):
+            return {"scores": scores}
+        try:
+            # The matrix has no column names to validate; `load` compared the model's own with the release's.
+            data = xgboost.DMatrix(matrix)
+            added = self._booster.predict(data, pred_contribs=True, validate_features=False)
+        except xgboost.core.XGBoostError as error:
+            return ProtocolError(f"the features cannot be scored: {error}")
+        return {"scores": scores, "contributions": added}
 
     def _own(self, inputs: Mapping[str, Array]) -> Floats:
         if len(inputs) > 1:
