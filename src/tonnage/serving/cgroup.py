@@ -26,13 +26,15 @@ class Usage:
 
     Attributes:
         current: everything that is charged to it, page cache included.
-        working_set: the same without inactive page cache, as the kubelet reports and evicts by it. Pages of a
-            mapped index are active page cache: they count.
+        working_set: the same without inactive page cache, as the kubelet reports and evicts by it.
+        needed: the same without any page cache that no process maps: the kernel drops that when memory gets
+            short, and nobody waits for it. The pages of an index are mapped: they count.
         limit: the smallest limit that holds, None where there is none.
     """
 
     current: int
     working_set: int
+    needed: int
     limit: int | None
 
 
@@ -76,19 +78,25 @@ def usage(root: Path = ROOT, membership: Path = MEMBERSHIP) -> Usage | None:
     """
     v2, v1 = _paths(root, membership)
     # The innermost group that accounts for memory: that of the container.
-    for directory, file, inactive in (
-        *((each, "memory.current", "inactive_file") for each in v2),
-        *((each, "memory.usage_in_bytes", "total_inactive_file") for each in v1),
+    for directory, file, names in (
+        *((each, "memory.current", _V2) for each in v2),
+        *((each, "memory.usage_in_bytes", _V1) for each in v1),
     ):
         current = _number(directory / file)
         if current is not None:
-            cold = _statistics(directory / "memory.stat").get(inactive, 0)
+            told = _statistics(directory / "memory.stat")
+            inactive, active, mapped = (told.get(name, 0) for name in names)
             return Usage(
                 current=current,
-                working_set=max(0, current - cold),
+                working_set=max(0, current - inactive),
+                needed=max(0, current - max(0, inactive + active - mapped)),
                 limit=memory_limit(root, membership),
             )
     return None
+
+
+_V2 = ("inactive_file", "active_file", "file_mapped")
+_V1 = ("total_inactive_file", "total_active_file", "total_mapped_file")
 
 
 def _paths(root: Path, membership: Path) -> tuple[list[Path], list[Path]]:

@@ -1,6 +1,5 @@
 """What a service is told by its environment, read once when it starts."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -71,9 +70,6 @@ class Environment(BaseModel):
     hot_swap: bool = False
     """Whether the retriever takes new vectors and new indexes while it serves. Whoever reaches its port may
     send them, so the port must be reachable for trusted callers only."""
-
-    scratch_dir: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()))
-    """Where the workers of a pod share what was swapped; on a disk, since memory would count twice."""
 
     access_log_every: int = Field(1, ge=1)
     """One in so many successful requests is logged; failures are logged always."""

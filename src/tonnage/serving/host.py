@@ -139,9 +139,13 @@ def _application(service: str, environment: Environment) -> ASGIApp:
     if service == "retriever":
         from tonnage.serving.memory_start import prepare
         from tonnage.serving.retriever import Retriever
+        from tonnage.serving.swap_board import Board
 
         release, plan = prepare(environment)
-        return InferenceServer(service, partial(Retriever.load, plan=plan), environment, release).app
+        # Made before the workers are forked, so that they share it.
+        board = Board(release.manifest.retrieval.dimensions) if environment.hot_swap else None
+        load = partial(Retriever.load, plan=plan, board=board)
+        return InferenceServer(service, load, environment, release).app
     from tonnage.serving.ranker import Ranker
 
     return InferenceServer(service, Ranker.load, environment, open_servable(environment)).app
@@ -175,10 +179,10 @@ _QUIET: dict[str, Any] = {"log_config": None, "access_log": False, "server_heade
 
 
 def _serve_forked(application: ASGIApp, listening: Listening, environment: Environment) -> NoReturn:
-    from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
-    from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+    from gunicorn.app.base import BaseApplication
+    from gunicorn.glogging import Logger
     from prometheus_client.multiprocess import mark_process_dead
-    from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
+    from uvicorn_worker import UvicornWorker
 
     class Worker(UvicornWorker):  # type: ignore[misc]
         CONFIG_KWARGS: ClassVar = {**UvicornWorker.CONFIG_KWARGS, **_QUIET}

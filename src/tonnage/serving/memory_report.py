@@ -74,7 +74,7 @@ def measure() -> dict[str, int]:
     found = {"process": process_bytes()}
     pod = usage()
     if pod is not None:
-        found |= {"current": pod.current, "working_set": pod.working_set}
+        found |= {"current": pod.current, "working_set": pod.working_set, "needed": pod.needed}
     return found
 
 

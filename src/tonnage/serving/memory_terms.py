@@ -9,6 +9,7 @@ from tonnage.releases.release import GRAM, ITEM_LOOKUP, Release
 from tonnage.serving.environment import Environment
 from tonnage.serving.memory import Term
 from tonnage.serving.quantity import MIB
+from tonnage.serving.swap_board import SLOTS
 
 SMAPS = Path("/proc/self/smaps_rollup")
 
@@ -32,9 +33,6 @@ BODY_BYTES = 32 * 1024
 
 SCRATCH_PER_ITEM = 24
 """Bytes per item that one filtered search holds at its widest: mask, rows, scores, and their order."""
-
-REPLACED_MAX = 4096
-"""Item vectors that can be replaced one by one before a whole index is due."""
 
 
 def terms_of(release: Release, environment: Environment, *, measured: bool) -> tuple[Term, ...]:
@@ -91,10 +89,10 @@ def _catalogue(release: Release) -> Term:
 
 
 def _replaced(dimensions: int, workers: int) -> Term:
-    one = REPLACED_MAX * (dimensions + 2) * 4
+    one = SLOTS * (dimensions + 2) * 4
     # A replaced vector makes a new array beside the old one.
     return Term(
         name="replaced",
         bytes=one * (1 + 2 * workers),
-        says=f"up to {REPLACED_MAX} item vectors replaced one by one",
+        says=f"up to {SLOTS} item vectors replaced one by one",
     )

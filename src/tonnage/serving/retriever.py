@@ -11,13 +11,15 @@ from tonnage.features.sources import fold_in
 from tonnage.index import Index
 from tonnage.releases.item_ids import ItemIds
 from tonnage.releases.release import Release
+from tonnage.serving.dataplane import TensorSpec
 from tonnage.serving.environment import Environment
-from tonnage.serving.inference_server import TensorSpec
 from tonnage.serving.memory import Plan
 from tonnage.serving.memory_report import MemoryReport
 from tonnage.serving.memory_start import decide
 from tonnage.serving.metrics import Metrics
 from tonnage.serving.oip import Inference
+from tonnage.serving.swap_board import Board
+from tonnage.serving.swapping import Swapping, Vectors
 from tonnage.serving.tensors import Array, ProtocolError
 
 MAX_K = 10_000
@@ -59,41 +61,43 @@ class Retriever:
     outputs = OUTPUTS
 
     def __init__(
-        self,
-        *,
-        index: Index,
-        gram: Floats,
-        alpha: float,
-        items: ItemIds,
-        report: MemoryReport,
+        self, *, vectors: Vectors, items: ItemIds, report: MemoryReport, swapping: Swapping | None = None
     ) -> None:
-        self.index = index
-        self._gram = np.array(gram, np.float32)
-        self._alpha = alpha
+        self._vectors = vectors
         self._items = items
         self._report = report
+        self._swapping = swapping
 
     @classmethod
-    def load(cls, release: Release, environment: Environment, plan: Plan | None = None) -> "Retriever":
-        """The retriever of a release, as planned, or as it plans itself.
+    def load(
+        cls, release: Release, environment: Environment, plan: Plan | None = None, board: Board | None = None
+    ) -> "Retriever":
+        """The retriever of a release.
+
+        Args:
+            release: to serve.
+            environment: what the service is told.
+            plan: of the pod; made here if there is none.
+            board: what was swapped; of this process alone if there is none.
 
         Raises:
             MemoryLimitError: there is no plan, and no index fits.
         """
         plan = plan or decide(release, environment)
-        index = release.open_index(plan.chosen.name)
-        index.load()
-        return cls(
-            index=index,
-            gram=release.gram,
-            alpha=release.manifest.retrieval.alpha,
-            items=release.row_of,
-            report=MemoryReport(plan),
-        )
+        vectors = Vectors.of(release, plan.chosen.name)
+        swapping = None
+        if environment.hot_swap:
+            swapping = Swapping(release, plan, board or Board(vectors.index.dimensions), vectors)
+        return cls(vectors=vectors, items=release.row_of, report=MemoryReport(plan), swapping=swapping)
+
+    @property
+    def vectors(self) -> Vectors:
+        """What is searched now."""
+        return self._swapping.vectors if self._swapping else self._vectors
 
     def routes(self) -> Sequence[BaseRoute]:
-        """`/v1/memory`."""
-        return self._report.routes()
+        """`/v1/memory`, and with hot swap the two paths that put vectors."""
+        return [*self._report.routes(), *(self._swapping.routes() if self._swapping else ())]
 
     def observe(self, metrics: Metrics) -> None:
         """Export the memory plan and what is measured."""
@@ -101,7 +105,7 @@ class Retriever:
 
     def warm_up(self) -> None:
         """Search once."""
-        self.infer(Inference(inputs={"user_vector": np.ones(self.index.dimensions, np.float32)}))
+        self.infer(Inference(inputs={"user_vector": np.ones(self.vectors.index.dimensions, np.float32)}))
 
     def infer(self, request: Inference) -> dict[str, Array]:
         """Answer one request.
@@ -110,7 +114,8 @@ class Retriever:
             ProtocolError: no query or more than one, a row that does not exist, a wrong type or size.
         """
         # One request, one index: a swap in the middle of it changes the next.
-        index, inputs = self.index, request.inputs
+        vectors, inputs = self.vectors, request.inputs
+        index = vectors.index
         asked = _rows(inputs, "score_rows", index.items)
         k = _k(request)
         allowed = _allowed(inputs, index.items)
@@ -121,7 +126,7 @@ class Retriever:
                 rows = _rows(inputs, "similar_to", index.items)
                 found, scores, asked_scores = _nearest_to(index, rows, k, allowed, exclude, asked)
             case [_]:
-                user = self._user(index, inputs)
+                user = self._user(vectors, inputs)
                 found, scores, asked_scores = _best_for(index, user, k, allowed, exclude, asked)
             case several:
                 raise ProtocolError(
@@ -134,8 +139,9 @@ class Retriever:
             answer["item_ids"] = self._ids(found)
         return answer
 
-    def _user(self, index: Index, inputs: Mapping[str, Array]) -> Floats | None:
+    def _user(self, vectors: Vectors, inputs: Mapping[str, Array]) -> Floats | None:
         """The vector of who asks; None if nothing is known of them."""
+        index = vectors.index
         if "user_vector" in inputs:
             return _finite(inputs, "user_vector", index.dimensions)
         rows = self._history(inputs, index.items)
@@ -149,7 +155,7 @@ class Retriever:
             return None
         rows, weights = rows[known], weights[known]
         every = np.arange(len(rows), dtype=np.int32)
-        return fold_in(index.vectors(rows), self._gram, every, weights, alpha=self._alpha)
+        return fold_in(index.vectors(rows), vectors.gram, every, weights, alpha=vectors.alpha)
 
     def _history(self, inputs: Mapping[str, Array], items: int) -> Rows:
         if "history_items" not in inputs:

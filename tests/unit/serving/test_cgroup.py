@@ -45,15 +45,16 @@ def member_of(tmp_path, *lines):
 
 
 def test_memory_of_version_2_is_read_as_the_kubelet_reads_it(tmp_path):
-    """Inactive page cache can be dropped at any moment; the pages of a mapped index are active."""
+    """And beside it what cannot be dropped: a mapped index counts, files that were read do not."""
     root = written(
         tmp_path / "cgroup",
         memory__max=512 * MIB,
         memory__current=300 * MIB,
-        memory__stat=f"anon {80 * MIB}\ninactive_file {40 * MIB}\nactive_file {150 * MIB}",
+        memory__stat=f"inactive_file {40 * MIB}\nactive_file {150 * MIB}\nfile_mapped {120 * MIB}",
     )
     found = usage(root, member_of(tmp_path, "0::/"))
-    assert found == Usage(current=300 * MIB, working_set=260 * MIB, limit=512 * MIB)
+    # Of 190 MiB of page cache 120 are mapped; the other 70 can go.
+    assert found == Usage(current=300 * MIB, working_set=260 * MIB, needed=230 * MIB, limit=512 * MIB)
 
 
 def test_memory_of_version_1_is_read_as_the_kubelet_reads_it(tmp_path):
@@ -66,7 +67,7 @@ def test_memory_of_version_1_is_read_as_the_kubelet_reads_it(tmp_path):
         memory__stat=f"inactive_file {1 * MIB}\ntotal_inactive_file {30 * MIB}",
     )
     found = usage(root, member_of(tmp_path, "4:memory:/", "0::/"))
-    assert found == Usage(current=200 * MIB, working_set=170 * MIB, limit=256 * MIB)
+    assert found == Usage(current=200 * MIB, working_set=170 * MIB, needed=170 * MIB, limit=256 * MIB)
 
 
 def test_no_limit_is_written_differently_by_each_version(tmp_path):
@@ -85,7 +86,7 @@ def test_the_smallest_limit_on_the_way_up_holds(tmp_path):
     written(root / "pod", memory__max=256 * MIB)
     written(root / "pod" / "retriever", memory__max=512 * MIB, memory__current=MIB)
     found = usage(root, member_of(tmp_path, "0::/pod/retriever"))
-    assert found == Usage(current=MIB, working_set=MIB, limit=256 * MIB)
+    assert found == Usage(current=MIB, working_set=MIB, needed=MIB, limit=256 * MIB)
 
 
 @pytest.mark.parametrize("path", ["/kubepods/pod1/retriever", "/../../elsewhere"])
