@@ -7,6 +7,7 @@ import bentoml
 from tonnage.serving.application import RecommenderServer
 from tonnage.serving.bento import settings
 from tonnage.serving.environment import Environment
+from tonnage.serving.host import take_over
 from tonnage.serving.lifecycle import refuse_unless_servable
 
 environment = Environment.read(os.environ)
@@ -21,8 +22,8 @@ class Recommender:
     @bentoml.on_deployment
     @staticmethod
     def check() -> None:
-        """Refuse to start with a release that it cannot serve."""
-        refuse_unless_servable(environment)
+        """Refuse to start with a release that it cannot serve; else become the service."""
+        take_over("recommender", environment, refuse_unless_servable)
 
     async def __is_ready__(self) -> bool:
         """Whether BentoML's own `/readyz` says yes."""

@@ -1,26 +1,32 @@
 """The public HTTP API: requests in, slates out."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
 
 from tonnage.domain import ItemId, UserId
 from tonnage.errors import NotFoundError
 from tonnage.features.rows import SessionEvent
-from tonnage.serving.catalogue import Filters
-from tonnage.serving.exposures import exposure
 from tonnage.serving.metrics import CONTENT_TYPE
+from tonnage.serving.recommendations import (
+    PATH,
+    filters,
+    items,
+    json_answer,
+    recommended,
+    slate_answer,
+)
 from tonnage.serving.schemas import (
     EventBody,
     EventsAnswer,
     EventsBody,
-    FiltersBody,
     Problem,
     RecommendationsBody,
     ReleaseAnswer,
@@ -28,12 +34,10 @@ from tonnage.serving.schemas import (
     SlateAnswer,
 )
 from tonnage.serving.service import RecommenderService
-from tonnage.serving.slates import Ask, Placed, Slate
-
-USER_ID = "x-user-id"
+from tonnage.serving.slates import Ask
 
 STATIC = "/static_content"
-"""Where BentoML serves the files of Swagger UI, so that `/docs` works without the internet."""
+"""Where the files of Swagger UI are, which BentoML ships, so that `/docs` works without the internet."""
 
 EVENTS_TIMEOUT_S = 2.0
 """Storing events may take longer than a recommendation: nobody looks at a page meanwhile."""
@@ -57,30 +61,15 @@ def routes(service: RecommenderService) -> APIRouter:
     _add_slates(router, service)
     _add_events(router, service)
     _add_operations(router, service)
+    router.mount(STATIC, StaticFiles(directory=_static_files(), check_dir=False))
     return router
 
 
 def _add_slates(router: APIRouter, service: RecommenderService) -> None:
-    @router.post("/v1/recommendations", response_model=SlateAnswer, response_model_exclude_none=True)
+    @router.post(PATH, response_model=SlateAnswer, response_model_exclude_none=True)
     async def recommendations(body: RecommendationsBody, request: Request) -> Response:
         """Items for a user, best first."""
-        started = time.perf_counter()
-        own = service.serving()
-        ask = _ask(body, request)
-        slate = await own.recommender.recommend(ask)
-        own.running.metrics.made(slate)
-        own.running.log.info(
-            "exposure",
-            **exposure(
-                slate,
-                request_id=ask.request_id,
-                user=ask.user,
-                header_user=request.headers.get(USER_ID),
-                k=ask.k,
-                ms=1000 * (time.perf_counter() - started),
-            ),
-        )
-        return _slate_answer(slate, ask.request_id, service)
+        return json_answer(await recommended(body, request.scope, service))
 
     @router.post(
         "/v1/similar-items",
@@ -88,7 +77,7 @@ def _add_slates(router: APIRouter, service: RecommenderService) -> None:
         response_model_exclude_none=True,
         responses={404: {**_PROBLEMS[422], "description": "The release has no such item."}},
     )
-    async def similar_items(body: SimilarItemsBody, request: Request) -> Response:
+    async def similaritems(body: SimilarItemsBody, request: Request) -> Response:
         """Items like one item."""
         own = service.serving()
         item = ItemId(body.item_id)
@@ -98,12 +87,12 @@ def _add_slates(router: APIRouter, service: RecommenderService) -> None:
             request_id=request.scope["tonnage.request_id"],
             user=None,
             k=body.k,
-            filters=_filters(body.filters),
-            exclude=_items(body.exclude),
+            filters=filters(body.filters),
+            exclude=items(body.exclude),
         )
         slate = await own.recommender.similar(ask, item)
         own.running.metrics.made(slate)
-        return _slate_answer(slate, ask.request_id, service)
+        return json_answer(slate_answer(slate, ask.request_id, service))
 
 
 def _add_events(router: APIRouter, service: RecommenderService) -> None:
@@ -119,7 +108,7 @@ def _add_events(router: APIRouter, service: RecommenderService) -> None:
         new = await own.users.append(kept, timeout_s=EVENTS_TIMEOUT_S) if kept else 0
         own.running.metrics.events(new=new, known=len(kept) - new)
         answer = {"request_id": request.scope["tonnage.request_id"], "new": new, "known": len(kept) - new}
-        return _json({**answer, **({"unknown_items": unknown} if unknown else {})})
+        return json_answer({**answer, **({"unknown_items": unknown} if unknown else {})})
 
 
 def _add_operations(router: APIRouter, service: RecommenderService) -> None:
@@ -128,7 +117,7 @@ def _add_operations(router: APIRouter, service: RecommenderService) -> None:
         """What is served."""
         own = service.serving()
         manifest = own.running.release.manifest
-        return _json(
+        return json_answer(
             {
                 "id": manifest.id,
                 "track": own.running.identity.track,
@@ -142,13 +131,13 @@ def _add_operations(router: APIRouter, service: RecommenderService) -> None:
     @router.get("/livez")
     async def livez() -> Response:
         """Whether the process lives."""
-        return _json({"live": True})
+        return json_answer({"live": True})
 
     @router.get("/readyz")
     async def readyz() -> Response:
         """Whether requests are welcome."""
         ready = await service.is_ready()
-        return _json({"ready": ready}, 200 if ready else 503)
+        return json_answer({"ready": ready}, 200 if ready else 503)
 
     @router.get("/metrics")
     async def metrics() -> Response:
@@ -171,26 +160,11 @@ def _add_operations(router: APIRouter, service: RecommenderService) -> None:
         )
 
 
-def _ask(body: RecommendationsBody, request: Request) -> Ask:
-    user = body.user_id or request.headers.get(USER_ID)
-    return Ask(
-        request_id=request.scope["tonnage.request_id"],
-        user=UserId(user) if user else None,
-        k=body.k,
-        context=_items(body.context.items),
-        filters=_filters(body.filters),
-        exclude=_items(body.exclude),
-        exclude_seen=body.exclude_seen,
-        explain=body.explain,
-    )
-
-
-def _filters(body: FiltersBody) -> Filters:
-    return Filters(category=body.category, price_min=body.price_min, price_max=body.price_max)
-
-
-def _items(ids: Sequence[str]) -> list[ItemId]:
-    return [ItemId(each) for each in ids]
+def _static_files() -> Path:
+    # Found, not imported: BentoML weighs more than the service.
+    bentoml = find_spec("bentoml")
+    where = Path(bentoml.origin).parent if bentoml and bentoml.origin else Path()
+    return where / "_internal" / "server" / "static_content"
 
 
 def _event(body: EventBody, now: float, price_of: Callable[[ItemId], float | None]) -> SessionEvent:
@@ -204,31 +178,3 @@ def _event(body: EventBody, now: float, price_of: Callable[[ItemId], float | Non
         quantity=body.quantity,
         price=price_of(item) if body.price is None else body.price,
     )
-
-
-def _slate_answer(slate: Slate, request_id: str, service: RecommenderService) -> Response:
-    identity = service.serving().running.identity
-    answer: dict[str, Any] = {
-        "request_id": request_id,
-        "release": identity.release,
-        "track": identity.track,
-        "items": [_item(each) for each in slate.items],
-    }
-    if slate.fallbacks:
-        answer["fallback"] = slate.fallbacks[0]
-    if slate.unknown:
-        answer["unknown_items"] = slate.unknown
-    return _json(answer)
-
-
-def _item(placed: Placed) -> dict[str, Any]:
-    item: dict[str, Any] = {"item_id": placed.item, "score": placed.score, "sources": placed.sources}
-    if placed.title is not None:
-        item["title"] = placed.title
-    if placed.reasons is not None:
-        item["reasons"] = [{"feature": feature, "contribution": value} for feature, value in placed.reasons]
-    return item
-
-
-def _json(content: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(content), status, media_type="application/json")

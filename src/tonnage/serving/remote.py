@@ -12,7 +12,7 @@ from tonnage.domain import Floats, ReleaseId, Rows
 from tonnage.errors import DependencyError
 from tonnage.serving import oip
 from tonnage.serving.catalogue import Allowed
-from tonnage.serving.edge import RELEASE, REQUEST_ID
+from tonnage.serving.edge import DEADLINE, RELEASE, REQUEST_ID
 from tonnage.serving.metrics import Metrics
 from tonnage.serving.ports import Call, LateError, Nearest, Shortlist
 from tonnage.serving.tensors import Array, ProtocolError, Tensors
@@ -65,6 +65,7 @@ class RemoteModel:
         headers = {
             RELEASE: self._release,
             REQUEST_ID: call.request_id,
+            DEADLINE: f"{1000 * call.timeout_s:.1f}",
             "content-type": "application/octet-stream",
             **({oip.HEADER_LENGTH: str(length)} if length is not None else {}),
         }
