@@ -47,7 +47,7 @@ class Listening(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    host: str
+    host: str = "0.0.0.0"  # noqa: S104 - as BentoML without --host
     port: int
     backlog: int = 2048
     timeout_keep_alive: int = Field(5, description="seconds that an idle connection stays open")
