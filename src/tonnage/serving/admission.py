@@ -91,6 +91,7 @@ class Admission:
         """Running mean of the seconds of work per request."""
         self._clock = clock
         self._inside = 0
+        self._left_at = 0.0
         self._running = 0
         self._queue: deque[Turn] = deque()
 
@@ -142,39 +143,24 @@ class Admission:
             self._refuse(Reason.DEADLINE)
         if self._running < self.concurrency and not self._queue:
             self._running += 1
-        else:
-            turn.woken = asyncio.get_running_loop().create_future()
-            self._queue.append(turn)
-            if not await turn.woken:
-                self._refuse(Reason.DEADLINE)
-        turn.began = self._clock()
+            turn.began = self._clock()
+            return
+        turn.woken = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        if not await turn.woken:
+            self._refuse(Reason.DEADLINE)
 
     def leave(self, turn: "Turn") -> None:
         """Give the turn's place back, however far it came."""
         self._inside -= 1
-        if turn.began is not None:
-            self._learn(self._clock() - turn.began)
-            self._free()
-        elif turn.woken is None or not turn.woken.done():
+        if turn.began is None:
+            if turn in self._queue:
+                self._queue.remove(turn)
             return
-        elif not turn.woken.cancelled():
-            # The caller went away between being woken and going on.
-            if turn.woken.result():
-                self._free()
-        elif turn in self._queue:
-            self._queue.remove(turn)
-
-    def _learn(self, seconds: float) -> None:
-        believed = min(max(seconds, LEAST_S), OUTLIER * self.service_s)
-        self.service_s += SMOOTHING * (believed - self.service_s)
-
-    def _refuse(self, reason: Reason) -> NoReturn:
-        self.refused[reason] += 1
-        raise RefusedError(reason)
-
-    def _free(self) -> None:
-        # In the loop's next round only: meanwhile the loop looks at its sockets, so that who waits there is
-        # counted or refused, and probes are answered between two computations.
+        self._left_at = self._clock()
+        self._learn(self._left_at - turn.began)
+        # The place is free in the loop's next round only: meanwhile the loop looks at its sockets, so that
+        # who waits there is counted or refused, and probes are answered between two computations.
         asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
@@ -184,8 +170,20 @@ class Admission:
             if turn.woken is None or turn.woken.done():
                 continue
             in_time = self._clock() <= turn.deadline
+            if in_time:
+                # What the loop did since the place became free, refusals for one, is part of what a place in
+                # the queue costs.
+                turn.began = self._left_at
+                self._running += 1
             turn.woken.set_result(in_time)
-            self._running += in_time
+
+    def _learn(self, seconds: float) -> None:
+        believed = min(max(seconds, LEAST_S), OUTLIER * self.service_s)
+        self.service_s += SMOOTHING * (believed - self.service_s)
+
+    def _refuse(self, reason: Reason) -> NoReturn:
+        self.refused[reason] += 1
+        raise RefusedError(reason)
 
 
 class Turn:

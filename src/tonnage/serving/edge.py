@@ -10,8 +10,8 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -118,7 +118,7 @@ class Edge:
         started = time.perf_counter()
         scope[HEADERS] = headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
-        request_id = given.decode() if _USABLE_ID.fullmatch(given) else uuid4().hex
+        request_id = given.decode() if _USABLE_ID.fullmatch(given) else token_hex(16)
         scope["tonnage.request_id"] = request_id
         answer = _Answer(self._settings, request_id, send)
         metrics = self._settings.metrics

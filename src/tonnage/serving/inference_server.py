@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import cache
 
 import orjson
 from starlette.applications import Starlette
@@ -14,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from tonnage.errors import TonnageError
 from tonnage.releases.release import Release
-from tonnage.serving.admission import RefusedError
+from tonnage.serving.admission import Reason, RefusedError
 from tonnage.serving.collector import quiet_collector
 from tonnage.serving.dataplane import MAX_BODY, DataPlane, Model, Observed, Routed, TensorSpec, about_server
 from tonnage.serving.edge import RELEASE, Edge, EdgeSettings, NothingThere
@@ -152,9 +153,17 @@ def _json(content: object, status: int = 200) -> Response:
 
 
 def _refuse(error: TonnageError, _request_id: str) -> Response:
-    response = _json({"error": str(error)}, error.http_status)
     if isinstance(error, RefusedError):
-        response.headers["retry-after"] = str(error.retry_after_s)
+        return _overloaded(error.reason)
+    return _json({"error": str(error)}, error.http_status)
+
+
+@cache
+def _overloaded(reason: Reason) -> Response:
+    # Made once: at four times what the service sustains, most answers are this one.
+    error = RefusedError(reason)
+    response = _json({"error": str(error)}, error.http_status)
+    response.headers["retry-after"] = str(error.retry_after_s)
     return response
 
 
