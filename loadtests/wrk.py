@@ -20,8 +20,7 @@ local file = io.open(os.getenv("WRK_BODIES"), "rb")
 local all, size = file:read("*a"), tonumber(os.getenv("WRK_BODY_BYTES"))
 local requests, last = {}, 0
 wrk.method = "POST"
-function init(arguments)
-  wrk.init(arguments)
+function init()
   for start = 1, #all, size do
     requests[#requests + 1] = wrk.format(nil, nil, nil, all:sub(start, start + size - 1))
   end

@@ -10,11 +10,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+import large
 from measures import Measure, at_least, at_most
 from peers import model
 from peers.environments import python_of
-from peers.servers import ONE_THREAD, PROGRAMS, Contestant, Form, contestants, own_python
+from peers.servers import ONE_THREAD, PROGRAMS, Contestant, Form, contestants, own_python, protocol
 from processes import Server, ask, server
+from simulated import Shape
 from tonnage.domain import Floats
 from tonnage.errors import DependencyError, TonnageError
 from tonnage.files import cache_home
@@ -135,7 +137,9 @@ def _started(
     np.save(scratch / "candidates.npy", candidates)
     entries: dict[str, Entry] = {}
     problems: dict[str, str] = {}
-    for each in contestants(candidates):
+    # Small: nobody asks about its items.
+    release_dir = large.provide(Shape(items=2_000, dimensions=32, users=50), progress=progress).release_dir
+    for each in contestants(candidates, release_dir):
         try:
             with progress.stage(f"start {each.name}"):
                 running = stack.enter_context(_running(each, path, scratch, progress))
@@ -209,7 +213,7 @@ def _alone(scratch: Path, seconds: float) -> float:
 
 def _ceiling(scratch: Path, candidates: Floats, seconds: float) -> float:
     """Requests per second of the load generator against a server that computes nothing."""
-    ours = contestants(candidates)[0].forms[0]
+    form = protocol("/", candidates, binary=True)
     port = free_port()
     command = [str(own_python()), "nothing.py", str(port)]
     with server(
@@ -218,4 +222,4 @@ def _ceiling(scratch: Path, candidates: Floats, seconds: float) -> float:
         while ask(port, "POST", "/", b"{}")[0] != 200:
             if idle.process.poll() is not None:
                 return float("nan")
-        return _drive(idle, ours, min(seconds, 4.0)).rate
+        return _drive(idle, form, min(seconds, 4.0)).rate

@@ -58,8 +58,13 @@ class Contestant:
     environment: Callable[[Path, Path], Mapping[str, str]] = field(default=lambda _model, _own: {})
 
 
-def contestants(candidates: Floats) -> list[Contestant]:
-    """Ours first, then its peers, each as its own documentation starts it."""
+def contestants(candidates: Floats, release_dir: Path) -> list[Contestant]:
+    """Ours first, then its peers, each as its own documentation starts it.
+
+    Args:
+        candidates: what each is asked with.
+        release_dir: a release for ours to identify itself by.
+    """
     plain = json.dumps({"features": candidates.tolist()}).encode()
     ours = "/v2/models/ranker/infer"
     theirs = "/v2/models/scorer/infer"
@@ -67,10 +72,13 @@ def contestants(candidates: Floats) -> list[Contestant]:
         Contestant(
             name="Tonnage",
             lock=None,
-            command=lambda python, _model, port: bentoml(python, "tonnage_service", port),
+            command=lambda python, model, port: [str(python), "tonnage_server.py", str(model), str(port)],
             ready="/v2/health/ready",
             forms=[protocol(ours, candidates, binary=True), protocol(ours, candidates, binary=False)],
-            environment=_release,
+            environment=lambda _model, _own: {
+                "TONNAGE_RELEASE_DIR": str(release_dir),
+                "TONNAGE_ACCESS_LOG_EVERY": "1000000",
+            },
         ),
         Contestant(
             name="KServe SDK",
@@ -86,7 +94,7 @@ def contestants(candidates: Floats) -> list[Contestant]:
             name="MLServer",
             lock="mlserver",
             command=lambda python, _model, port: [str(python), "mlserver_server.py", str(port)],
-            ready="/v2/health/ready",
+            ready="/v2/models/scorer/ready",
             forms=[protocol(theirs, candidates, binary=False)],
             environment=lambda model, own: {"MODEL": str(model), "HOME": str(own)},
         ),
@@ -100,7 +108,10 @@ def contestants(candidates: Floats) -> list[Contestant]:
         Contestant(
             name="BentoML, plain",
             lock="bentoml",
-            command=lambda python, _model, port: bentoml(python, "bentoml_service", port),
+            command=lambda python, _model, port: [
+                *(str(python), "-m", "bentoml", "serve", "bentoml_service:Scorer"),
+                *("--host", "127.0.0.1", "--port", str(port), "--timeout-keep-alive", "75"),
+            ],
             ready="/readyz",
             forms=[Form(name="JSON", path="/score", headers=JSON, body=plain, scores=_plain)],
             environment=lambda model, own: {"MODEL": str(model), "BENTOML_HOME": str(own)},
@@ -117,19 +128,9 @@ def protocol(path: str, candidates: Floats, *, binary: bool) -> Form:
     return Form(name="OIP binary", path=path, headers=headers, body=body, scores=_protocol)
 
 
-def bentoml(python: Path, module: str, port: int) -> list[str]:
-    """`bentoml serve`, as the images start it."""
-    options = ("--host", "127.0.0.1", "--port", str(port), "--timeout-keep-alive", "75")
-    return [str(python), "-m", "bentoml", "serve", f"{module}:Scorer", *options]
-
-
 def own_python() -> Path:
     """The project's own interpreter."""
     return Path(sys.executable)
-
-
-def _release(model: Path, own: Path) -> Mapping[str, str]:
-    return {"MODEL": str(model), "BENTOML_HOME": str(own), "TONNAGE_ACCESS_LOG_EVERY": "1000000"}
 
 
 def _protocol(headers: Mapping[str, str], body: bytes) -> Floats:

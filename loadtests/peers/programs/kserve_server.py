@@ -28,7 +28,7 @@ class Scorer(Model):
         output = InferOutput(name="scores", shape=list(scores.shape), datatype="FP32")
         output.set_data_from_numpy(scores, binary_data=bool(payload.use_binary_outputs))
         return InferResponse(
-            response_id=payload.id,
+            response_id=payload.id or "none",  # one must be given
             model_name=self.name,
             infer_outputs=[output],
             use_binary_outputs=bool(payload.use_binary_outputs),
