@@ -12,8 +12,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar, NoReturn
@@ -47,7 +48,7 @@ class Listening(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    host: str = "0.0.0.0"  # noqa: S104 - as BentoML without --host
+    host: str
     port: int
     backlog: int = 2048
     timeout_keep_alive: int = Field(5, description="seconds that an idle connection stays open")
@@ -71,14 +72,16 @@ def take_over(service: str, environment: Environment, refuse: Callable[[Environm
         refuse: ends the process when the release cannot be served; our own process asks that itself.
     """
     import click
+    from bentoml._internal.configuration.containers import BentoMLContainer
 
     context = click.get_current_context(silent=True)
-    given: Mapping[str, Any] = context.params if context else {}
-    if not given.get("port") or any(given.get(name) for name in LEFT_TO_BENTOML):
+    if context is None or any(context.params.get(name) for name in LEFT_TO_BENTOML):
         refuse(environment)
         return
-    told = {name: value for name, value in given.items() if value is not None}
-    listening = Listening.model_validate(told).model_dump_json()
+    # What no option and no variable says, BentoML's configuration does.
+    configured = {"host": BentoMLContainer.http.host.get(), "port": BentoMLContainer.http.port.get()}
+    told = {name: value for name, value in context.params.items() if value is not None}
+    listening = Listening.model_validate(configured | told).model_dump_json()
     command = [sys.executable, "-m", "tonnage.serving.host", service, listening]
     sys.stdout.flush()
     sys.stderr.flush()
@@ -136,6 +139,10 @@ def _application(service: str, environment: Environment) -> ASGIApp:
         return RecommenderServer(environment).app
     from tonnage.serving.inference_server import InferenceServer
 
+    # Before anything is measured and before workers are forked: what they all need, once.
+    import_module("uvicorn.protocols.http.httptools_impl")
+    if environment.grpc_port:
+        import_module("grpc.aio")
     if service == "retriever":
         from tonnage.serving.memory_start import prepare
         from tonnage.serving.retriever import Retriever

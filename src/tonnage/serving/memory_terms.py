@@ -13,10 +13,10 @@ from tonnage.serving.swap_board import SLOTS
 
 SMAPS = Path("/proc/self/smaps_rollup")
 
-HOST_BYTES = 72 * MIB
+HOST_BYTES = 100 * MIB
 """The host's process before anything of a release is open; for plans that are made offline."""
 
-WORKER_BYTES = 14 * MIB
+WORKER_BYTES = 20 * MIB
 """What one worker adds while it serves: an event loop, connections, metrics, and its own copies of pages that
 it shared with the host. The only worker of a pod is the host itself and adds as much."""
 

@@ -10,9 +10,11 @@ import mmap
 import os
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -61,11 +63,12 @@ class Board:
                 ("slots", [("since", np.int64), ("row", np.int32), ("f32", np.float32, dimensions)], SLOTS),
             ]
         )
-        # Lives as long as the board: its lock is the board's.
-        self._file = tempfile.TemporaryFile(prefix="tonnage-swaps-")  # noqa: SIM115
-        self._file.truncate(layout.itemsize)
-        self._map = mmap.mmap(self._file.fileno(), layout.itemsize)
-        self._state = np.frombuffer(self._map, layout)[0]
+        self._file, path = tempfile.mkstemp(prefix="tonnage-swaps-")
+        # Stays open as long as the board is there: its lock is the board's.
+        weakref.finalize(self, os.close, self._file)
+        Path(path).unlink()
+        os.truncate(self._file, layout.itemsize)
+        self._state = np.frombuffer(mmap.mmap(self._file, layout.itemsize), layout)[0]
         # The file's lock excludes other processes, this one the other threads of the same.
         self._threads = threading.Lock()
 
