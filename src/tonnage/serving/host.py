@@ -182,7 +182,14 @@ def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
 
 
-_QUIET: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False}
+_QUIET: dict[str, Any] = {
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    # Nobody reads the caller's address, or speaks WebSocket.
+    "proxy_headers": False,
+    "ws": "none",
+}
 
 
 def _serve_forked(application: ASGIApp, listening: Listening, environment: Environment) -> NoReturn:
