@@ -6,6 +6,7 @@ Each simulated person asks once a second, so `--users` is the rate in requests/s
 project's data (`build/data/interactions.parquet`); without it every user is new.
 """
 
+import json
 import random
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
 KNOWN: list[str] = []
+TIMES: list[float] = []
 SEEDS = random.Random(20111109)
 
 
@@ -26,6 +28,8 @@ def options(parser: LocustArgumentParser) -> None:
     """Options of our own, beside Locust's."""
     parser.add_argument("--project", default=".", help="directory of the project whose users ask")
     parser.add_argument("--slate", type=int, default=10, help="length of the slate asked for")
+    parser.add_argument("--gateway-host", default="", help="host name that the Gateway knows the shop by")
+    parser.add_argument("--times", default="", help="file that gets every answer's milliseconds, not rounded")
 
 
 @events.test_start.add_listener
@@ -34,6 +38,22 @@ def know_the_users(environment: Environment, **_: object) -> None:
     file = Path(environment.parsed_options.project) / "build" / "data" / "interactions.parquet"
     if file.exists():
         KNOWN.extend(pc.unique(pq.read_table(file, columns=["user_id"])["user_id"]).to_pylist())
+
+
+@events.request.add_listener
+def remember(response_time: float, exception: BaseException | None, **_: object) -> None:
+    """Keep the time of an answer as it was; Locust's own statistics round it."""
+    if exception is None:
+        TIMES.append(response_time)
+
+
+@events.quitting.add_listener
+def write_times(environment: Environment, **_: object) -> None:
+    """Leave the times where they were asked for."""
+    file = environment.parsed_options.times
+    if file:
+        told = {"milliseconds": TIMES, "failed": environment.stats.total.num_failures}
+        Path(file).write_text(json.dumps(told), encoding="ascii")
 
 
 class Person(FastHttpUser):
@@ -60,6 +80,8 @@ class Person(FastHttpUser):
         elif kind < 0.95:
             body["user_id"] = f"new-{self.random.randrange(10**6)}"
         headers = {"x-user-id": str(body["user_id"])} if "user_id" in body else {}
+        if self.environment.parsed_options.gateway_host:
+            headers["host"] = self.environment.parsed_options.gateway_host
         with self.client.post(
             "/v1/recommendations", json=body, headers=headers, catch_response=True, name="recommendations"
         ) as answer:

@@ -1,0 +1,142 @@
+"""Who is overloaded: the recommender through the Gateway, and a ranker alone on one core."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from boxes import boxed
+from large import Large
+from measures import ROOT, Measure, at_most
+from openloop import Target, message
+from overload import measure
+from processes import server
+from shops import Shop, pod_limit
+from tonnage.domain import SOURCES, History, ItemId
+from tonnage.releases.release import Release
+from tonnage.serving import oip
+from tonnage.serving.local import HOST, free_port
+from tonnage.serving.ports import Shortlist
+from tonnage.serving.quantity import in_mib
+from tonnage.telemetry import Progress
+
+CANDIDATES, HISTORY = 500, 40
+REQUESTS = 200
+"""Different requests, sent in turn."""
+
+GENERATOR_CORE = 1
+
+
+def shop(name: str, asked: Shop, project: Path, *, seconds: float, progress: Progress) -> list[Measure]:
+    """The recommender through the Gateway, at its pods' memory limits.
+
+    Args:
+        name: of the shop, in words.
+        asked: that is overloaded.
+        project: directory of the project whose users ask.
+        seconds: of overload.
+        progress: is told what was seen.
+    """
+    host, port = asked.address
+    before = asked.ends()
+    target = Target(host=host, port=port, requests=_recommendations(project, asked.host))
+    measures = measure(name, target, first=20.0, seconds=seconds, progress=progress)
+    ended = {where: why for where, why in asked.ends().items() if where not in before}
+    told = "; ".join(f"{where}: {why}" for where, why in ended.items())
+    return [*measures, at_most(f"{name}, overload: containers that ended", 0, len(ended), told)]
+
+
+def ranker(large: Large, *, seconds: float, progress: Progress) -> list[Measure]:
+    """A ranker alone, on one core, in a cgroup with its pod's memory limit."""
+    limit = pod_limit("ranker")
+    name = f"ranker alone, {CANDIDATES} candidates, {in_mib(limit)}"
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "bentoml", "serve", "service:Ranker"),
+        *("--host", HOST, "--port", str(port), "--timeout-keep-alive", "75"),
+    ]
+    with boxed(limit) as box, TemporaryDirectory(prefix="ranker-") as scratch:
+        environment = {
+            "TONNAGE_RELEASE_DIR": str(large.release_dir),
+            "TONNAGE_ACCESS_LOG_EVERY": "1000000",
+            "BENTOML_HOME": f"{scratch}/bentoml",
+            "BENTOML_DO_NOT_TRACK": "true",
+            "PYTHONOPTIMIZE": "1",
+        }
+        with server(
+            "ranker",
+            command,
+            port=port,
+            log=Path(scratch) / "log",
+            directory=ROOT / "bentos" / "ranker",
+            environment=environment,
+            box=box.procs,
+        ) as running:
+            running.wait_until_ready("/v2/health/ready")
+            target = Target(host=HOST, port=port, requests=_shortlists(large.release()))
+            with _pinned(GENERATOR_CORE):
+                measures = measure(name, target, first=100.0, seconds=seconds, progress=progress)
+            progress.say(f"most that was charged: {in_mib(box.peak() or box.used())}")
+            killed = box.killed()
+    return [*measures, at_most(f"{name}, overload: processes killed for want of memory", 0, killed, "")]
+
+
+def _recommendations(project: Path, host: str) -> Sequence[bytes]:
+    """What known users ask, as whole HTTP messages."""
+    file = project / "build" / "data" / "interactions.parquet"
+    known = pc.unique(pq.read_table(file, columns=["user_id"])["user_id"]).to_pylist()
+    chosen = np.random.default_rng(20).choice(known, REQUESTS)
+    return [
+        message(
+            "/v1/recommendations",
+            json.dumps({"user_id": user, "k": 10}).encode(),
+            {"content-type": "application/json", "x-user-id": user},
+            host=host,
+        )
+        for user in chosen.tolist()
+    ]
+
+
+def _shortlists(release: Release) -> Sequence[bytes]:
+    """What a recommender asks a ranker, as whole HTTP messages."""
+    random = np.random.default_rng(20)
+    messages = []
+    for _ in range(REQUESTS):
+        scores = random.normal(size=(CANDIDATES, len(SOURCES))).astype(np.float32)
+        last = release.manifest.window.until.timestamp() - np.sort(random.uniform(0, 1e7, HISTORY))[::-1]
+        asked = Shortlist(
+            rows=random.choice(len(release.items), CANDIDATES, replace=False).astype(np.int32),
+            sources=scores,
+            user=random.gamma(2.0, 1.0, len(release.manifest.features.user)).astype(np.float32),
+            history_rows=random.choice(len(release.items), HISTORY, replace=False).astype(np.int32),
+            history=History(
+                items=[ItemId("")] * HISTORY,
+                orders=np.ones(HISTORY, np.float32),
+                quantities=np.ones(HISTORY, np.float32),
+                first_at=last - 1e6,
+                last_at=last,
+            ),
+            at=release.manifest.window.until.timestamp(),
+        )
+        body, length = oip.encode_request(asked.tensors())
+        headers = {"content-type": "application/octet-stream", oip.HEADER_LENGTH: str(length)}
+        messages.append(message("/v2/models/ranker/infer", body, headers, host=HOST))
+    return messages
+
+
+@contextmanager
+def _pinned(core: int) -> Iterator[None]:
+    """Keep this process on one core until the block ends."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
