@@ -153,9 +153,11 @@ def _application(service: str, environment: Environment) -> ASGIApp:
         board = Board(release.manifest.retrieval.dimensions) if environment.hot_swap else None
         load = partial(Retriever.load, plan=plan, board=board)
         return InferenceServer(service, load, environment, release).app
+    from tonnage.releases.release import ITEMS, RANKER
     from tonnage.serving.ranker import Ranker
 
-    return InferenceServer(service, Ranker.load, environment, open_servable(environment)).app
+    release = open_servable(environment, only=[ITEMS, RANKER])
+    return InferenceServer(service, Ranker.load, environment, release).app
 
 
 def _serve(application: ASGIApp, listening: Listening) -> NoReturn:
