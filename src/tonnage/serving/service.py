@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from tonnage.domain import ItemId, UserId
 from tonnage.errors import DependencyError
-from tonnage.releases.release import Release
+from tonnage.releases.release import ITEM_LOOKUP, ITEMS, NEIGHBOUR_ROWS, NEIGHBOUR_WEIGHTS, Release
 from tonnage.serving.candidates import Proposals
 from tonnage.serving.catalogue import Catalogue
 from tonnage.serving.clock import clock_for
 from tonnage.serving.collector import quiet_collector
 from tonnage.serving.edge import EdgeSettings
 from tonnage.serving.environment import Environment
-from tonnage.serving.lifecycle import Running, running
+from tonnage.serving.lifecycle import Running, open_servable, running
 from tonnage.serving.ports import Call
 from tonnage.serving.recommender import Recommender
 from tonnage.serving.remote import RemoteModel, RemoteRanking, RemoteRetrieval, connections
@@ -24,6 +24,9 @@ from tonnage.serving.users import StoredUsers, open_users
 
 WARM_UP_S = 5.0
 """How long the first read of the online store may take."""
+
+FILES = (ITEMS, ITEM_LOOKUP, NEIGHBOUR_ROWS, NEIGHBOUR_WEIGHTS)
+"""Of a release, what the recommender reads: vectors and models are its neighbours' business."""
 
 READY_CACHE_S = 1.0
 """How long the neighbours' readiness is taken to stay as it is."""
@@ -46,10 +49,17 @@ class Serving:
 
 
 class RecommenderService:
-    """What the API stands on; it serves between the start and the end of its `lifespan`."""
+    """What the API stands on; it serves between the start and the end of its `lifespan`.
 
-    def __init__(self, environment: Environment, edge: EdgeSettings) -> None:
+    Args:
+        environment: what the service is told.
+        edge: learns who answers.
+        release: the one to serve, where the process that forked this one opened and proved it already.
+    """
+
+    def __init__(self, environment: Environment, edge: EdgeSettings, release: Release | None = None) -> None:
         self._environment = environment
+        self._release = release
         self._edge = edge
         self._serving: Serving | None = None
         self._met_neighbours = False
@@ -64,7 +74,8 @@ class RecommenderService:
         """
         environment = self._environment
         async with AsyncExitStack() as stack:
-            own = stack.enter_context(running("recommender", environment, self._edge))
+            release = self._release or open_servable(environment, only=FILES)
+            own = stack.enter_context(running("recommender", environment, self._edge, release))
             retriever, ranker = await stack.enter_async_context(_neighbours(environment, own))
             users = open_users(environment.online_store)
             stack.push_async_callback(users.close)
