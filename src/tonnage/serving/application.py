@@ -11,11 +11,13 @@ from starlette.routing import Route
 
 from tonnage import __version__
 from tonnage.errors import DependencyError, TonnageError
+from tonnage.releases.release import Release
 from tonnage.serving import problems
 from tonnage.serving.admission import Admission
 from tonnage.serving.api import routes
 from tonnage.serving.edge import Edge, EdgeSettings, NothingThere
 from tonnage.serving.environment import Environment
+from tonnage.serving.ledger import Ledger
 from tonnage.serving.recommendations import MAX_BODY, Recommendations
 from tonnage.serving.service import RecommenderService
 from tonnage.serving.watching import watched
@@ -30,9 +32,10 @@ class RecommenderServer:
 
     Args:
         environment: what the service is told; the release is opened when the application starts.
+        release: the one to serve, where it is open already.
     """
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, release: Release | None = None) -> None:
         self._admission = Admission(concurrency=CONCURRENCY, budget_s=environment.queue_ms / 1000)
         self._edge = edge = EdgeSettings(
             refuse=problems.of_error,
@@ -40,9 +43,9 @@ class RecommenderServer:
             admission=self._admission,
             admitted=frozenset({"/v1/recommendations", "/v1/similar-items", "/v1/events"}),
             json_only=True,
-            log_every=environment.access_log_every,
+            ledger=Ledger(log_every=environment.access_log_every),
         )
-        self._service = RecommenderService(environment, edge)
+        self._service = RecommenderService(environment, edge, release)
         self.app = FastAPI(
             title="Tonnage recommender",
             version=__version__,
@@ -67,9 +70,10 @@ class RecommenderServer:
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         async with self._service.lifespan(app):
-            if self._edge.metrics is None:
+            metrics = self._edge.ledger.metrics
+            if metrics is None:
                 raise DependencyError("the service has not started")
-            async with watched(self._admission, self._edge.metrics):
+            async with watched(self._admission, metrics):
                 yield
 
     async def is_ready(self) -> bool:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any
 
-import structlog
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
@@ -22,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tonnage.errors import InputError, TonnageError
 from tonnage.serving import bodies
 from tonnage.serving.admission import Admission, RefusedError
+from tonnage.serving.ledger import Answered, Ledger
 from tonnage.serving.metrics import Metrics
 
 REQUEST_ID = "x-request-id"
@@ -35,12 +35,7 @@ HEADERS = "tonnage.headers"
 _USABLE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _USABLE_MS = re.compile(rb"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 
-_QUIET_ROUTES = frozenset({"/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"})
-
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-REFUSALS_EVERY_S = 1.0
-"""An overload refuses thousands of requests a second; one log line in that time says how many."""
 
 
 class MediaTypeError(InputError):
@@ -76,7 +71,8 @@ class EdgeSettings:
         routes: paths that the service has; all others count as `other`.
         admission: who gets in to the paths of `admitted`; their body is read before their turn comes.
         json_only: a body must say that it is JSON.
-        log_every: one in so many successful requests is logged.
+        ledger: counts and logs.
+        headers: of every answer; who answers.
     """
 
     refuse: Callable[[TonnageError, str], Response]
@@ -85,15 +81,12 @@ class EdgeSettings:
     admission: Admission | None = None
     admitted: frozenset[str] = frozenset()
     json_only: bool = False
-    log_every: int = 1
-    identity: Identity | None = None
-    metrics: Metrics | None = None
-    log: Any = field(default_factory=structlog.get_logger)
+    ledger: Ledger = field(default_factory=Ledger)
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     def serve_as(self, identity: Identity, metrics: Metrics, log: Any) -> None:
         """Say who answers from now on."""
-        self.identity, self.metrics, self.log = identity, metrics, log
+        self.ledger.metrics, self.ledger.log = metrics, log
         self.headers = [
             (RELEASE.encode(), identity.release.encode()),
             (TRACK.encode(), identity.track.encode()),
@@ -106,9 +99,6 @@ class Edge:
     def __init__(self, app: ASGIApp, settings: EdgeSettings) -> None:
         self._app = app
         self._settings = settings
-        self._seen = 0
-        self._refused = 0
-        self._told_at = -math.inf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -117,17 +107,24 @@ class Edge:
             return
         started = time.perf_counter()
         scope[HEADERS] = headers = dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"")
-        request_id = given.decode() if _USABLE_ID.fullmatch(given) else token_hex(16)
-        scope["tonnage.request_id"] = request_id
-        answer = _Answer(self._settings, request_id, send)
-        metrics = self._settings.metrics
-        if metrics:
-            metrics.entered()
+        scope["tonnage.request_id"] = own = request_id(headers.get(b"x-request-id", b""))
+        answer = _Answer(self._settings, own, send)
+        ledger = self._settings.ledger
+        ledger.entered()
         try:
             await self._handle(scope, receive, answer)
         finally:
-            self._account(scope, answer, time.perf_counter() - started)
+            ledger.left(
+                Answered(
+                    request_id=own,
+                    method=scope["method"],
+                    route=scope["path"] if scope["path"] in self._settings.routes else "other",
+                    status=answer.status,
+                    failed=answer.status >= 400,
+                    refused=answer.refused,
+                    seconds=time.perf_counter() - started,
+                )
+            )
 
     async def _handle(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         try:
@@ -144,7 +141,7 @@ class Edge:
         except TonnageError as error:
             await answer.refuse(error)
         except Exception:
-            self._settings.log.exception("failure", request_id=answer.request_id, route=scope["path"])
+            self._settings.ledger.log.exception("failure", request_id=answer.request_id, route=scope["path"])
             await answer.refuse(UnforeseenError("something broke that nobody foresaw"))
 
     async def _admit(self, admission: Admission, scope: Scope, receive: Receive, answer: "_Answer") -> None:
@@ -155,32 +152,6 @@ class Edge:
             body = await bodies.read(receive, headers, self._settings.max_body)
             await turn.begin()
             await self._app(scope, bodies.replay(body, receive), answer.send)
-
-    def _account(self, scope: Scope, answer: "_Answer", seconds: float) -> None:
-        route = scope["path"] if scope["path"] in self._settings.routes else "other"
-        if self._settings.metrics:
-            self._settings.metrics.answered(route, answer.status, seconds)
-        if answer.refused:
-            self._tell_refusals(answer.refused)
-            return
-        self._seen += 1
-        if answer.status < 400 and (route in _QUIET_ROUTES or self._seen % self._settings.log_every):
-            return
-        self._settings.log.info(
-            "request",
-            request_id=answer.request_id,
-            method=scope["method"],
-            route=route,
-            status=answer.status,
-            ms=round(seconds * 1000, 2),
-        )
-
-    def _tell_refusals(self, latest: str) -> None:
-        self._refused += 1
-        now = time.monotonic()
-        if now - self._told_at >= REFUSALS_EVERY_S:
-            self._settings.log.warning("refused", requests=self._refused, latest=latest)
-            self._refused, self._told_at = 0, now
 
 
 class NothingThere(BaseRoute):
@@ -197,6 +168,11 @@ class NothingThere(BaseRoute):
     async def handle(self, scope: Scope, _receive: Receive, _send: Send) -> None:
         """See `BaseRoute`."""
         raise HTTPException(404, f"there is no {scope['path']}")
+
+
+def request_id(given: bytes) -> str:
+    """The request's id: the caller's where it is usable, else a new one."""
+    return given.decode() if _USABLE_ID.fullmatch(given) else token_hex(16)
 
 
 def remaining_s(headers: dict[bytes, bytes]) -> float:

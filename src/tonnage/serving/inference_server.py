@@ -21,6 +21,7 @@ from tonnage.serving.dataplane import MAX_BODY, DataPlane, Model, Observed, Rout
 from tonnage.serving.edge import RELEASE, Edge, EdgeSettings, NothingThere
 from tonnage.serving.environment import Environment
 from tonnage.serving.inference import Inference
+from tonnage.serving.ledger import Ledger
 from tonnage.serving.lifecycle import running
 from tonnage.serving.metrics import CONTENT_TYPE
 from tonnage.serving.watching import watched
@@ -53,7 +54,7 @@ class InferenceServer:
             refuse=_refuse,
             max_body=MAX_BODY,
             routes=_paths(routes),
-            log_every=environment.access_log_every,
+            ledger=Ledger(log_every=environment.access_log_every),
         )
         self.app = Starlette(
             routes=[*routes, NothingThere()],
@@ -99,6 +100,11 @@ class InferenceServer:
                 stack.enter_context(self._routed(model))
             plane = DataPlane.of(self._name, own, model, budget_s=environment.queue_ms / 1000)
             await stack.enter_async_context(watched(plane.admission, own.metrics))
+            if environment.grpc_port:
+                # grpc weighs 12 MB, and must not be there before a host forks its workers.
+                from tonnage.serving.grpc_door import second_door
+
+                await stack.enter_async_context(second_door(plane, environment.grpc_port, self._edge.ledger))
             await stack.enter_async_context(quiet_collector())
             self._plane = plane
             yield

@@ -84,7 +84,7 @@ class Metrics:
         """A request began."""
         self._in_flight.inc()
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
+    def answered(self, route: str, status: int | str, seconds: float) -> None:
         """A request ended."""
         self._in_flight.dec()
         self._request_of(route, str(status)).observe(seconds)

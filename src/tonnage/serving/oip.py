@@ -79,14 +79,24 @@ def encode_response(
     Raises:
         ProtocolError: the request asks for an output that the model does not have.
     """
-    unknown = [name for name in request.outputs if name not in outputs]
-    if unknown:
-        raise ProtocolError(f"no such output: {', '.join(unknown)}", hint=f"There are: {', '.join(outputs)}.")
-    wanted = {name: outputs[name] for name in request.outputs} if request.outputs else outputs
     head: dict[str, Any] = {"model_name": model, "model_version": version}
     if request.id is not None:
         head["id"] = request.id
-    return _join(head, "outputs", wanted, request.binary)
+    return _join(head, "outputs", wanted(outputs, request), request.binary)
+
+
+def wanted(outputs: Tensors, request: Inference) -> Tensors:
+    """Those of the outputs that a request asks for, in its order.
+
+    Raises:
+        ProtocolError: it asks for an output that the model does not have.
+    """
+    if not request.outputs:
+        return outputs
+    unknown = [name for name in request.outputs if name not in outputs]
+    if unknown:
+        raise ProtocolError(f"no such output: {', '.join(unknown)}", hint=f"There are: {', '.join(outputs)}.")
+    return {name: outputs[name] for name in request.outputs}
 
 
 def encode_request(
@@ -167,7 +177,7 @@ def _tensors(described: Sequence[Mapping[str, Any]], tail: memoryview) -> dict[s
         name = _name(one)
         if name in tensors:
             raise ProtocolError("two tensors have the same name", tensor=name)
-        datatype, shape = _declared(name, one)
+        datatype, shape = declared(name, one.get("datatype"), one.get("shape"))
         size = _parameters(one).get("binary_data_size")
         if size is None:
             tensors[name] = from_json(name, one.get("data"), datatype, shape)
@@ -181,8 +191,12 @@ def _tensors(described: Sequence[Mapping[str, Any]], tail: memoryview) -> dict[s
     return tensors
 
 
-def _declared(name: str, tensor: Mapping[str, Any]) -> tuple[str, list[int]]:
-    datatype, shape = tensor.get("datatype"), tensor.get("shape")
+def declared(name: str, datatype: object, shape: object) -> tuple[str, list[int]]:
+    """What a tensor says that it is.
+
+    Raises:
+        ProtocolError: no known datatype, or no shape.
+    """
     if not isinstance(datatype, str) or datatype not in DTYPES:
         raise ProtocolError(
             "unknown datatype", tensor=name, datatype=datatype, hint=f"Known: {', '.join(DTYPES)}."

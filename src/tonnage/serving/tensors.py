@@ -82,12 +82,12 @@ def from_bytes(name: str, raw: memoryview, datatype: str, shape: Sequence[int]) 
     """
     dtype = DTYPES[datatype]
     if dtype.kind == "O":
-        return _shaped(name, _of_objects(list(_elements(name, raw))), shape)
+        return shaped(name, of_objects(list(_elements(name, raw))), shape)
     if len(raw) % dtype.itemsize:
         raise ProtocolError("the bytes end within an element", tensor=name, bytes=len(raw), datatype=datatype)
     if dtype.kind == "b":
-        return _shaped(name, np.frombuffer(raw, np.uint8) != 0, shape)
-    return _shaped(name, np.frombuffer(raw, dtype), shape)
+        return shaped(name, np.frombuffer(raw, np.uint8) != 0, shape)
+    return shaped(name, np.frombuffer(raw, dtype), shape)
 
 
 def from_json(name: str, data: object, datatype: str, shape: Sequence[int]) -> Array:
@@ -104,11 +104,11 @@ def from_json(name: str, data: object, datatype: str, shape: Sequence[int]) -> A
     if not set(map(type, flat)) <= _PYTHON_TYPES[dtype.kind]:
         raise ProtocolError(f"data is not {datatype}", tensor=name)
     if dtype.kind == "O":
-        return _shaped(name, _of_objects([each.encode() for each in flat]), shape)
+        return shaped(name, of_objects([each.encode() for each in flat]), shape)
     try:
         # A number too large for the type must be told, not wrapped or made infinite.
         with np.errstate(over="raise"):
-            return _shaped(name, np.array(flat, dtype), shape)
+            return shaped(name, np.array(flat, dtype), shape)
     except (OverflowError, FloatingPointError) as error:
         raise ProtocolError(f"a value is out of the range of {datatype}", tensor=name) from error
 
@@ -135,7 +135,12 @@ def _flattened(name: str, data: list[Any]) -> list[Any]:
     raise ProtocolError("data is nested too deeply", tensor=name)
 
 
-def _shaped(name: str, flat: Array, shape: Sequence[int]) -> Array:
+def shaped(name: str, flat: Array, shape: Sequence[int]) -> Array:
+    """The elements of a tensor in its shape.
+
+    Raises:
+        ProtocolError: they are not as many.
+    """
     try:
         return flat.reshape(tuple(shape))
     except ValueError as error:
@@ -144,7 +149,8 @@ def _shaped(name: str, flat: Array, shape: Sequence[int]) -> Array:
         ) from error
 
 
-def _of_objects(elements: Sequence[bytes]) -> Array:
+def of_objects(elements: Sequence[bytes]) -> Array:
+    """The elements of a BYTES tensor as an array."""
     array = np.empty(len(elements), object)
     array[:] = elements
     return array

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 from tonnage.serving import bodies
 from tonnage.serving.admission import Admission, Reason, RefusedError
 from tonnage.serving.edge import DeadlineError, Edge, EdgeSettings, remaining_s
+from tonnage.serving.ledger import Ledger
 
 LIMIT = 1000
 
@@ -148,7 +149,11 @@ def edge(admission, log):
         return JSONResponse({"error": str(error)}, error.http_status, headers={"retry-after": "1"})
 
     settings = EdgeSettings(
-        refuse=refuse, max_body=LIMIT, admission=admission, admitted=frozenset({"/work"}), log=log
+        refuse=refuse,
+        max_body=LIMIT,
+        admission=admission,
+        admitted=frozenset({"/work"}),
+        ledger=Ledger(log=log),
     )
     return Edge(echo, settings)
 
