@@ -69,7 +69,7 @@ def _add_slates(router: APIRouter, service: RecommenderService) -> None:
     @router.post(PATH, response_model=SlateAnswer, response_model_exclude_none=True)
     async def recommendations(body: RecommendationsBody, request: Request) -> Response:
         """Items for a user, best first."""
-        return json_answer(await recommended(body, request.scope, service))
+        return await recommended(body, request.scope, service)
 
     @router.post(
         "/v1/similar-items",

@@ -195,12 +195,11 @@ def _scored(nearest: Nearest, asked: Rows) -> Found:
 
 def _who_proposed(rows: Rows, proposals: Sequence[Rows]) -> Mask:
     """Which source proposed each of the rows, bool [n, len(proposals)]."""
-    ascending = np.argsort(rows)
-    proposed = np.zeros((len(rows), len(proposals)), np.bool_)
-    if not len(rows):
-        return proposed
-    for source, theirs in enumerate(proposals):
-        place = np.searchsorted(rows, theirs, sorter=ascending).clip(max=len(rows) - 1)
-        at = ascending[place]
-        proposed[at[rows[at] == theirs], source] = True
+    size = max(int(each.max(initial=-1)) for each in (rows, *proposals)) + 1
+    # One bit a source; the pages of zeros that no row touches are never made.
+    bits_of = np.zeros(size, np.uint8)
+    bits = np.left_shift(1, np.arange(len(proposals))).astype(np.uint8)
+    for bit, theirs in zip(bits, proposals, strict=True):
+        bits_of[theirs] |= bit
+    proposed: Mask = (bits_of[rows, None] & bits) != 0
     return proposed

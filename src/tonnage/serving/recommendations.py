@@ -1,11 +1,12 @@
 """A request for a slate, from its body to its answer."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import orjson
 from pydantic import ValidationError
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -52,30 +53,27 @@ class Recommendations:
         except ValidationError:
             await self._app(scope, bodies.replay(body, receive), send)
             return
-        response = json_answer(await recommended(asked, scope, self._service))
+        response = await recommended(asked, scope, self._service)
         await response(scope, receive, send)
 
 
-async def recommended(body: RecommendationsBody, scope: Scope, service: RecommenderService) -> dict[str, Any]:
-    """The answer to one request for a slate, which is counted and logged."""
+async def recommended(body: RecommendationsBody, scope: Scope, service: RecommenderService) -> Response:
+    """The answer to one request for a slate, which is counted and logged once it is sent."""
     started = time.perf_counter()
     own = service.serving()
     header_user = scope[HEADERS].get(USER_ID, b"").decode("latin-1")
     ask = _ask(body, scope["tonnage.request_id"], header_user)
     slate = await own.recommender.recommend(ask)
-    own.running.metrics.made(slate)
-    own.running.log.info(
-        "exposure",
-        **exposure(
-            slate,
-            request_id=ask.request_id,
-            user=ask.user,
-            header_user=header_user,
-            k=ask.k,
-            ms=1000 * (time.perf_counter() - started),
-        ),
-    )
-    return slate_answer(slate, ask.request_id, service)
+    ms = 1000 * (time.perf_counter() - started)
+
+    async def tell() -> None:
+        own.running.metrics.made(slate)
+        shown = exposure(
+            slate, request_id=ask.request_id, user=ask.user, header_user=header_user, k=ask.k, ms=ms
+        )
+        own.running.log.info("exposure", **shown)
+
+    return json_answer(slate_answer(slate, ask.request_id, service), then=tell)
 
 
 def _ask(body: RecommendationsBody, request_id: str, header_user: str) -> Ask:
@@ -127,6 +125,9 @@ def _item(placed: Placed) -> dict[str, Any]:
     return item
 
 
-def json_answer(content: object, status: int = 200) -> Response:
-    """An answer in JSON."""
-    return Response(orjson.dumps(content), status, media_type="application/json")
+def json_answer(
+    content: object, status: int = 200, then: Callable[[], Awaitable[None]] | None = None
+) -> Response:
+    """An answer in JSON, and what is done once it is sent."""
+    task = None if then is None else BackgroundTask(then)
+    return Response(orjson.dumps(content), status, media_type="application/json", background=task)
