@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tonnage.serving.oip import Inference, declared, wanted
+from tonnage.serving.oip import Inference, declared, refuse_extensions, wanted
 from tonnage.serving.protos import message
 from tonnage.serving.tensors import (
     DTYPES,
@@ -41,6 +41,7 @@ def decode_request(sent: Any) -> Inference:
     raw = sent.raw_input_contents
     if raw and len(raw) != len(sent.inputs):
         raise ProtocolError(f"there are {len(sent.inputs)} inputs and {len(raw)} raw_input_contents")
+    refuse_extensions({each.name: each.parameters for each in sent.outputs})
     tensors: dict[str, Array] = {}
     for place, one in enumerate(sent.inputs):
         if not one.name:

@@ -27,6 +27,10 @@ from tonnage.serving.tensors import (
 HEADER_LENGTH = "inference-header-content-length"
 
 
+_EXTENSIONS = frozenset({"classification", "shared_memory_region"})
+"""Parameters of Triton's other extensions that change what an answer is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inference:
     """A request to infer.
@@ -60,12 +64,14 @@ def decode_request(body: bytes, header_length: int | None = None) -> Inference:
     asked = _objects(document, "outputs", required=False)
     parameters = _parameters(document)
     every = parameters.get("binary_data_output") is True
-    binary = frozenset(_name(each) for each in asked if _parameters(each).get("binary_data", every) is True)
+    forms = {_name(each): _parameters(each) for each in asked}
+    refuse_extensions(forms)
+    binary = frozenset(name for name, form in forms.items() if form.get("binary_data", every) is True)
     identifier = document.get("id")
     return Inference(
         inputs=_tensors(_objects(document, "inputs"), tail),
         parameters=parameters,
-        outputs=[_name(each) for each in asked],
+        outputs=list(forms),
         binary=None if every and not asked else binary,
         id=None if identifier is None else str(identifier),
     )
@@ -97,6 +103,22 @@ def wanted(outputs: Tensors, request: Inference) -> Tensors:
     if unknown:
         raise ProtocolError(f"no such output: {', '.join(unknown)}", hint=f"There are: {', '.join(outputs)}.")
     return {name: outputs[name] for name in request.outputs}
+
+
+def refuse_extensions(forms: Mapping[str, Mapping[str, Any]]) -> None:
+    """Prove that no output is asked for in a form that another extension defines.
+
+    Left aside in silence, a parameter would give a caller scores where it expects classes.
+
+    Args:
+        forms: parameters of each output asked for.
+
+    Raises:
+        ProtocolError: one is.
+    """
+    for name, form in forms.items():
+        for extension in _EXTENSIONS.intersection(form):
+            raise ProtocolError(f"this server has no extension {extension}", output=name)
 
 
 def encode_request(

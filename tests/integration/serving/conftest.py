@@ -1,5 +1,7 @@
 """Three real bentos as processes of this machine, over a small real release and a real feature store."""
 
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ from tonnage.features import ranking
 from tonnage.features.config import FeaturesConfig
 from tonnage.features.store import build, materialize
 from tonnage.releases.release import Release
+from tonnage.serving.local import LocalService, free_port, one_service, wait_until_ready
 from tonnage.telemetry import Silent
 
 BENTOS = Path(__file__).parents[3] / "bentos"
@@ -39,6 +42,61 @@ def shop(tmp_path_factory) -> Shop:
     build(root / "data", root / "features", FeaturesConfig(), progress=Silent())
     materialize(root / "features", online, progress=Silent())
     return Shop(release=releases[0], other=releases[1], online_store=online)
+
+
+@dataclass(frozen=True)
+class Served:
+    """One model, at both of its doors."""
+
+    service: LocalService
+    grpc_port: int
+
+    @property
+    def address(self) -> str:
+        """Host and port of HTTP."""
+        return f"127.0.0.1:{self.service.port}"
+
+    @property
+    def grpc_address(self) -> str:
+        """Host and port of gRPC."""
+        return f"127.0.0.1:{self.grpc_port}"
+
+
+@dataclass(frozen=True)
+class Models:
+    """Retriever and ranker of one release."""
+
+    release: Release
+    retriever: Served
+    ranker: Served
+
+
+@contextmanager
+def serving(name, release, work_dir, **settings):
+    """One model by `bentoml serve`, HTTP and gRPC."""
+    port, grpc_port = free_port(), free_port()
+    work_dir.mkdir(exist_ok=True)
+    environment = {
+        **os.environ,
+        "TONNAGE_RELEASE_DIR": str(release.directory),
+        "TONNAGE_GRPC_PORT": str(grpc_port),
+        "BENTOML_DO_NOT_TRACK": "true",
+        **settings,
+    }
+    with one_service(name, port, BENTOS / name, work_dir, environment) as service:
+        wait_until_ready([service])
+        yield Served(service, grpc_port)
+
+
+@pytest.fixture(scope="session")
+def models(shop, tmp_path_factory):
+    """Retriever and ranker, ready, without a recommender."""
+    work = tmp_path_factory.mktemp("models")
+    with (
+        serving("retriever", shop.release, work) as retriever,
+        serving("ranker", shop.release, work) as ranker,
+    ):
+        yield Models(shop.release, retriever, ranker)
 
 
 def write_history(directory: Path) -> None:
