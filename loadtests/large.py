@@ -34,15 +34,12 @@ from simulated import (
 from tonnage.domain import SOURCES, Floats, Rows
 from tonnage.features import ranking, sources
 from tonnage.features.config import FeaturesConfig
-from tonnage.features.store import build
 from tonnage.files import whole_directory
 from tonnage.releases.config import IndexConfig
 from tonnage.releases.manifest import SCHEMA_VERSION
 from tonnage.releases.release import Release, open_release
 from tonnage.releases.writing import write_release
 from tonnage.telemetry import Progress, Spoken
-from tonnage.training import ranker
-from tonnage.training.config import TrainingConfig
 from tonnage.training.trained import DataWindow, Trained
 
 ALPHA, REGULARIZATION = 40.0, 50.0
@@ -112,6 +109,9 @@ def provide(shape: Shape | None = None, *, below: Path | None = None, progress: 
 
 
 def _make(root: Path, shape: Shape, progress: Progress) -> None:
+    # Feast takes seconds to import, and who finds the project made needs none of it.
+    from tonnage.features.store import build
+
     with progress.stage("items and vectors"):
         simulated = Simulated(shape)
         baskets = simulated.baskets()
@@ -176,6 +176,9 @@ def _trained(simulated: Simulated, prices: Numbers, interactions: pd.DataFrame) 
 
 def _ranker(random: np.random.Generator, names: ranking.FeatureNames, statistics: Numbers) -> bytes:
     """As many and as deep trees as training grows by default, on candidates that nobody saw."""
+    from tonnage.training import ranker
+    from tonnage.training.config import TrainingConfig
+
     users, each = 300, 80
     rows = users * each
     scores = random.normal(size=(rows, len(SOURCES))).astype(np.float32)
