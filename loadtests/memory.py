@@ -27,13 +27,13 @@ from measures import ROOT, Measure, at_least, at_most, report
 from processes import Server, ask, server
 from simulated import Shape
 from tonnage.domain import Floats
-from tonnage.index import open_index
+from tonnage.index import Index, build, open_index
 from tonnage.serving.cgroup import usage
 from tonnage.serving.local import free_port
 from tonnage.serving.memory_terms import process_bytes
 from tonnage.serving.oip import HEADER_LENGTH, decode_response, encode_request
 from tonnage.serving.quantity import MIB
-from tonnage.telemetry import Spoken
+from tonnage.telemetry import Silent, Spoken
 
 LIMIT = 512 * MIB
 READY_S = 5.0
@@ -117,12 +117,24 @@ def within(name: str, promised: int, measured: int) -> Measure:
 def resident(directory: Path, name: str) -> int:
     """Bytes by which this process grows when it opens an index, loads it and searches it."""
     random = np.random.default_rng(7)
+    vectors = random.normal(size=(100, 8)).astype(np.float32)
+    with tempfile.TemporaryDirectory() as other:
+        # What the libraries take the first time is no part of an index.
+        small = Path(other)
+        np.save(small / "item_vectors.npy", vectors)
+        build(vectors, small, variants=[name], queries=vectors[:5], progress=Silent())
+        searched(open_index(small, name), vectors)
     before = process_bytes()
     index = open_index(directory, name)
-    index.load()
-    for _ in range(20):
-        index.search(random.normal(size=index.dimensions).astype(np.float32), TOP)
+    searched(index, random.normal(size=(20, index.dimensions)).astype(np.float32))
     return process_bytes() - before
+
+
+def searched(index: Index, queries: Floats) -> None:
+    """Bring an index into use."""
+    index.load()
+    for query in queries:
+        index.search(query, TOP)
 
 
 def planned(held: Held) -> int:

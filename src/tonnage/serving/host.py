@@ -134,15 +134,15 @@ def _application(service: str, environment: Environment) -> ASGIApp:
     all_logs_as_json(service)
     if service == "recommender":
         from tonnage.serving.application import RecommenderServer
+        from tonnage.serving.service import FILES
 
-        open_servable(environment)
-        return RecommenderServer(environment).app
+        return RecommenderServer(environment, open_servable(environment, only=FILES)).app
     from tonnage.serving.inference_server import InferenceServer
 
     # Before anything is measured and before workers are forked: what they all need, once.
     import_module("uvicorn.protocols.http.httptools_impl")
     if environment.grpc_port:
-        import_module("grpc.aio")
+        import_module("tonnage.serving.grpc_door")
     if service == "retriever":
         from tonnage.serving.memory_start import prepare
         from tonnage.serving.retriever import Retriever

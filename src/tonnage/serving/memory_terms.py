@@ -5,6 +5,7 @@ Every constant here is checked by `loadtests/memory.py` against processes that s
 
 from pathlib import Path
 
+from tonnage.errors import RequirementError
 from tonnage.releases.release import GRAM, ITEM_LOOKUP, Release
 from tonnage.serving.environment import Environment
 from tonnage.serving.memory import Term
@@ -13,12 +14,20 @@ from tonnage.serving.swap_board import SLOTS
 
 SMAPS = Path("/proc/self/smaps_rollup")
 
-HOST_BYTES = 100 * MIB
+HOST_BYTES = 96 * MIB
 """The host's process before anything of a release is open; for plans that are made offline."""
 
+GRPC_BYTES = 12 * MIB
+"""What the host holds besides when gRPC is on."""
+
+STEP_BYTES = 4 * MIB
+"""To whole steps of this what is measured is rounded up; from one start to the next it differs by less."""
+
+GROWTH_BYTES = 8 * MIB
+"""What the host adds when it serves by itself: an event loop, connections, metrics."""
+
 WORKER_BYTES = 20 * MIB
-"""What one worker adds while it serves: an event loop, connections, metrics, and its own copies of pages that
-it shared with the host. The only worker of a pod is the host itself and adds as much."""
+"""What each of several workers adds: the same, and its own copies of pages that it shared with the host."""
 
 RESERVE_BYTES = 12 * MIB
 """The kernel's part (page tables, sockets, inodes: 4-6 MiB seen) and free memory between live objects; the
@@ -44,7 +53,7 @@ def terms_of(release: Release, environment: Environment, *, measured: bool) -> t
         measured: this process is the host; otherwise a constant stands for what the host holds.
     """
     terms = (
-        _processes(environment.workers, process_bytes() if measured else None),
+        _processes(environment, host_bytes() if measured else None),
         Term(name="reserve", bytes=RESERVE_BYTES, says="the kernel's part and free memory between objects"),
         _requests(len(release.items), environment.workers),
         _catalogue(release),
@@ -55,19 +64,36 @@ def terms_of(release: Release, environment: Environment, *, measured: bool) -> t
 
 
 def process_bytes() -> int:
-    """Memory that this process holds now, in bytes: shared pages by their share (Pss)."""
+    """Memory that this process holds now, in bytes; pages shared with others by their share (Pss)."""
+    return _rollup("Pss")
+
+
+def host_bytes() -> int:
+    """What this process would hold if it were alone, in bytes, rounded up so that one start is like another.
+
+    Library pages that another pod of the same image maps too count in full (Rss): a limit must mean the same
+    on a busy node as on an empty one.
+    """
+    return -(-_rollup("Rss") // STEP_BYTES) * STEP_BYTES
+
+
+def _rollup(name: str) -> int:
     for line in SMAPS.read_text(encoding="ascii").splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
-    return HOST_BYTES
+    raise RequirementError("the kernel does not tell what a process holds", file=SMAPS, field=name)
 
 
-def _processes(workers: int, measured: int | None) -> Term:
-    says = "as measured at this start" if measured else "as measured by loadtests/memory.py"
+def _processes(environment: Environment, measured: int | None) -> Term:
+    host = measured or HOST_BYTES + (GRPC_BYTES if environment.grpc_port else 0)
+    workers = environment.workers
+    # The only worker of a pod is the host itself.
+    more = workers * WORKER_BYTES if workers > 1 else GROWTH_BYTES
+    how = "measured at this start" if measured else "measured by loadtests/memory.py"
     return Term(
         name="processes",
-        bytes=(measured or HOST_BYTES) + workers * WORKER_BYTES,
-        says=f"the host {says}, and {workers} x {WORKER_BYTES // MIB} MiB that a worker adds",
+        bytes=host + more,
+        says=f"{host // MIB} MiB of the host, {how}; {more // MIB} MiB more when {workers} worker(s) serve",
     )
 
 
