@@ -11,7 +11,7 @@ from tonnage.errors import ClusterError
 LOG_LINES = 8
 
 HOPELESS_AFTER = 2
-"""Restarts after which a service that refuses to start is believed."""
+"""Starts after which a service that refuses is believed."""
 
 REFUSAL = re.compile(r"^tonnage: (.+)$", re.MULTILINE)
 """The line with which a service of ours ends that cannot serve."""
@@ -144,7 +144,7 @@ def refusal(seen: Seen, before: Mapping[str, int]) -> Refusal | None:
 
     Args:
         seen: what the cluster has now.
-        before: `restarts` of what it had when the roll began.
+        before: `starts` of what it had when the roll began.
     """
     rolled_out = _rolled_out(seen)
     for pod in seen.pods:
@@ -152,7 +152,7 @@ def refusal(seen: Seen, before: Mapping[str, int]) -> Refusal | None:
         if pod["metadata"].get("deletionTimestamp") or owners.isdisjoint(rolled_out):
             continue
         for container in pod.get("status", {}).get("containerStatuses", []):
-            count = container.get("restartCount", 0)
+            count = _starts(container)
             if count < HOPELESS_AFTER or count <= before.get(_place(pod, container), 0):
                 continue
             # `state` is the present run's or, between two, that it waits; the run before is what has words.
@@ -164,13 +164,20 @@ def refusal(seen: Seen, before: Mapping[str, int]) -> Refusal | None:
     return None
 
 
-def restarts(seen: Seen) -> dict[str, int]:
-    """How often each container was started again so far. Pure."""
+def starts(seen: Seen) -> dict[str, int]:
+    """How often each container was started and ended so far. Pure."""
     return {
-        _place(pod, container): container.get("restartCount", 0)
+        _place(pod, container): _starts(container)
         for pod in seen.pods
         for container in pod.get("status", {}).get("containerStatuses", [])
     }
+
+
+def _starts(container: Object) -> int:
+    """How often a container was started and ended. Kubernetes counts the last one when it starts the next."""
+    state, last = container.get("state", {}), container.get("lastState", {})
+    over = "terminated" in state or ("waiting" in state and "terminated" in last)
+    return int(container.get("restartCount", 0)) + over
 
 
 def _place(pod: Object, container: Object) -> str:

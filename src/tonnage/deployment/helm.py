@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from tonnage.deployment.access import ClusterAccess
-from tonnage.deployment.diagnosis import Seen, explain, observed, refusal, restarts, troubles
+from tonnage.deployment.diagnosis import Seen, explain, observed, refusal, starts, troubles
 from tonnage.errors import ClusterError, RequirementError
 from tonnage.telemetry import Progress
 
@@ -170,7 +170,7 @@ def _watched(
     Raises:
         ClusterError: a pod refuses to start, so that to go on waiting is in vain; Helm is stopped then.
     """
-    before = restarts(_look(access, name=name, namespace=namespace))
+    before = starts(_look(access, name=name, namespace=namespace))
     told: set[str] = set()
     with tempfile.TemporaryFile("w+") as errors:
         with _running(access, arguments, errors) as helm:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tonnage.deployment.diagnosis import REVISION, Refusal, Seen, refusal, restarts, troubles
+from tonnage.deployment.diagnosis import REVISION, Refusal, Seen, refusal, starts, troubles
 
 
 def pod(*, container: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
@@ -142,17 +142,19 @@ def test_a_service_that_refuses_to_start_is_quoted():
     assert str(found) == f"pod/shop-stable-ranker-1: CrashLoopBackOff: exit code 9, 1 restarts: {SENTENCE}"
 
 
-def test_one_that_refuses_again_and_again_is_not_waited_for():
-    assert refusal(rolling(refused(2)), {}) == Refusal(pod="shop-stable-ranker-1", says=SENTENCE)
+def test_one_that_refuses_again_is_not_waited_for():
+    assert refusal(rolling(refused(1)), {}) == Refusal(pod="shop-stable-ranker-1", says=SENTENCE)
 
 
 def test_the_first_refusal_may_be_a_neighbour_that_was_late():
-    assert refusal(rolling(refused(1)), {}) is None
+    first = refused(0)["status"]["containerStatuses"][0]["lastState"]
+    assert refusal(rolling(refused(0, state=first, lastState={})), {}) is None
+    assert refusal(rolling(refused(1, state={"running": {}}, lastState=first)), {}) is None
 
 
 def test_a_pod_that_refuses_right_now_counts_too():
-    ended = refused(2)["status"]["containerStatuses"][0]["lastState"]
-    assert refusal(rolling(refused(2, state=ended, lastState={})), {}) is not None
+    ended = refused(1)["status"]["containerStatuses"][0]["lastState"]
+    assert refusal(rolling(refused(1, state=ended)), {}) is not None
 
 
 def test_what_is_to_be_mended_does_not_end_its_own_mending():
@@ -167,8 +169,9 @@ def test_a_deployment_whose_new_template_nobody_has_looked_at_yet_is_not_judged(
 def test_refusals_from_before_the_roll_do_not_count():
     """The same values a second time: the pods of before are given one more try."""
     seen = rolling(refused(7))
-    assert refusal(seen, restarts(seen)) is None
-    assert refusal(rolling(refused(8)), restarts(seen)) is not None
+    assert refusal(seen, starts(seen)) is None
+    assert refusal(rolling(refused(8, state={"running": {}})), starts(seen)) is None
+    assert refusal(rolling(refused(8)), starts(seen)) is not None
 
 
 def test_a_crash_without_a_sentence_of_ours_may_still_pass():
