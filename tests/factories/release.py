@@ -19,6 +19,7 @@ from tonnage.training.trained import DataWindow, Names, Trained
 UNTIL = datetime(2011, 12, 9, 12, 50, tzinfo=UTC)
 VOCABULARIES = {"country": ["France", "Germany", "United Kingdom"]}
 CATEGORIES = ("garden", "kitchen", "toys")
+BLOCK = 500
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,17 @@ def rejected(result: Trained) -> Trained:
 
 
 def _neighbours(vectors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Among the items of one block, so that a large catalogue needs no square of its size."""
+    blocks = [(vectors[start : start + BLOCK], start) for start in range(0, len(vectors), BLOCK)]
+    rows, weights = zip(*(_nearest(block, count, start) for block, start in blocks), strict=True)
+    return np.concatenate(rows), np.concatenate(weights)
+
+
+def _nearest(vectors: np.ndarray, count: int, first: int) -> tuple[np.ndarray, np.ndarray]:
     similar = vectors @ vectors.T
     np.fill_diagonal(similar, -np.inf)
     rows = np.argsort(-similar, axis=1, kind="stable")[:, :count].astype(np.int32)
-    return rows, np.take_along_axis(similar, rows, axis=1).astype(np.float32)
+    return rows + np.int32(first), np.take_along_axis(similar, rows, axis=1).astype(np.float32)
 
 
 def _items(

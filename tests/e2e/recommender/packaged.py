@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from tonnage.releases.release import open_release
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packaged:
@@ -29,3 +34,27 @@ class Voyage:
     features: Path
     users: tuple[str, ...]
     item: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Large:
+    """A release whose index variants differ by tens of megabytes, in a project that `tonnage deploy` takes.
+
+    Args:
+        project: its `tonnage.toml`.
+        release: id of the release.
+        values: the Helm values that packaging wrote.
+        own_values: what fits a shop that is a retriever and nothing else.
+        name: of the Helm release and of its namespace.
+    """
+
+    project: Path
+    release: str
+    values: Path
+    own_values: Path
+    name: str
+
+    def vectors(self) -> NDArray[np.float32]:
+        """The item vectors, as they were trained."""
+        found = open_release(self.project.parent / "build" / "releases" / self.release, verify=False)
+        return np.asarray(found.item_vectors)
