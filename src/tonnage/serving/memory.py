@@ -105,7 +105,7 @@ class Plan:
         limit: bytes; None where there is none.
         floor: recall@100 that every index served must reach.
         terms: what is taken before the first vector.
-        choices: every variant of the release, in its order.
+        choices: every variant of the release, from the most exact to the least.
         smallest_limit: bytes of the least limit that would do, in whole MiB.
     """
 
@@ -153,7 +153,7 @@ def plan(
     Args:
         limit: bytes that all processes may use together; None for no limit.
         terms: what is taken before the first vector.
-        variants: of the release.
+        variants: of the release, from the most exact to the least.
         floor: recall@100 that a variant must reach to be served.
         hot_swap: keep room for a second copy of the index.
         only: the one variant that is asked for; all if None.
@@ -170,7 +170,7 @@ def plan(
     fitting = [each for each in usable if each.verdict is Verdict.FITS]
     if not fitting:
         raise MemoryLimitError(_nothing_fits(weighed, fixed, limit, floor, smallest))
-    best = max(fitting, key=_exactness)
+    best = fitting[0]
     choices = tuple(replace(each, verdict=Verdict.CHOSEN) if each is best else each for each in weighed)
     return Plan(limit=limit, floor=floor, terms=tuple(terms), choices=choices, smallest_limit=smallest)
 
@@ -196,11 +196,6 @@ def _weigh(
         recall_at_500=variant.recall_at_500,
         verdict=verdict,
     )
-
-
-def _exactness(choice: Choice) -> tuple[float, float, int]:
-    # Of two that find the same, the larger one has the finer scores.
-    return choice.recall_at_100, choice.recall_at_500, choice.resident_bytes
 
 
 def _nothing_fits(

@@ -2,6 +2,7 @@
 
 import structlog
 
+from tonnage.index import VARIANTS
 from tonnage.releases.release import GRAM, ITEM_LOOKUP, ITEMS, Release
 from tonnage.serving.cgroup import memory_limit
 from tonnage.serving.environment import Environment
@@ -49,7 +50,7 @@ def plan_for(release: Release, environment: Environment, *, limit: int | None, m
     return plan(
         limit=limit,
         terms=terms_of(release, environment, measured=measured),
-        variants=release.manifest.index,
+        variants=sorted(release.manifest.index, key=lambda each: VARIANTS.index(each.name)),
         floor=release.manifest.retrieval.recall_floor,
         hot_swap=environment.hot_swap,
         only=environment.index,
