@@ -1,18 +1,17 @@
 """What is known at one moment, and the candidates and features that follow from it, as serving has them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 import numpy as np
-import pandas as pd
 
 from tonnage.domain import MAX_CANDIDATES, Candidates, Floats, ItemId, Rows, UserId
 from tonnage.features import ranking, sources
 from tonnage.features.rows import UserRow
 from tonnage.features.store import OfflineFeatures
-from tonnage.training import als, co_purchase
+from tonnage.training import als, co_purchase, demand
 from tonnage.training.config import TrainingConfig
 from tonnage.training.events import Events
 
@@ -43,8 +42,8 @@ class Catalogue:
 class Trend(Protocol):
     """What was learned of how wanted items are; see `trend.Trend`."""
 
-    def scores(self, statistics: Floats) -> Floats:
-        """How wanted each item is, float32 [n_items]; statistics: as `Moment.statistics`."""
+    def scores(self, columns: Floats) -> Floats:
+        """How wanted each item is, float32 [n_items]; columns: as `Moment.demand`."""
         ...
 
 
@@ -58,6 +57,7 @@ class Moment:
         vectors: of items.
         neighbours: rows and weights, [n_items, m].
         statistics: columns `ranking.ITEM` of every item, float32 [n_items, n_item].
+        demand: columns `demand.COLUMNS` of every item, float64 [n_items, n].
         popularity: the score of the trend for users with a history, float32 [n_items].
         recent_popularity: the same for users without.
         allowed: items that may be proposed, bool [n_items].
@@ -68,9 +68,16 @@ class Moment:
     vectors: als.Vectors
     neighbours: co_purchase.Neighbours
     statistics: Floats
+    demand: Floats
     popularity: Floats
     recent_popularity: Floats
     allowed: sources.Mask
+
+    def with_trend(self, trend: Trend | None) -> "Moment":
+        """The same moment with the trend that was learned, if one was; until then, it is set by hand."""
+        if trend is None:
+            return self
+        return replace(self, popularity=_beyond(trend.scores(self.demand), self.statistics))
 
     def candidates(self, user: UserRow, *, limit: int = MAX_CANDIDATES) -> Candidates:
         """Those of one user, at most `limit`."""
@@ -131,7 +138,6 @@ def fit(
     *,
     at: datetime,
     everything: bool = False,
-    trend: Trend | None = None,
 ) -> Moment:
     """Fit every source on what happened strictly before `at`.
 
@@ -143,22 +149,23 @@ def fit(
         at: a midnight in UTC.
         everything: propose also the items that nobody had before `at`. In the past that would be
             hindsight: that an item will exist is known from the future.
-        trend: what was learned of it; until then, it is set by hand.
     """
-    weights = events.until(at).weights(at)
-    statistics = features.item_rows(catalogue.items, at)
-    allowed = statistics["buyers_all"].to_numpy() > 0
-    columns = statistics[[*ranking.ITEM]].to_numpy(np.float32)
-    recent, popularity = _popularity(statistics, None if trend is None else trend.scores(columns))
+    until = events.until(at)
+    weights = until.weights(at)
+    statistics = features.item_rows(catalogue.items, at)[[*ranking.ITEM]].to_numpy(np.float32)
+    neighbours = co_purchase.fit(weights, catalogue.content, config)
+    seven, fourteen, month, buyers = _buyers(statistics)
+    recent = sources.recent_popularity(seven, fourteen, month)
     return Moment(
         at=at,
         catalogue=catalogue,
         vectors=als.fit(weights, catalogue.content, config),
-        neighbours=co_purchase.fit(weights, config),
-        statistics=columns,
-        popularity=popularity,
+        neighbours=neighbours,
+        statistics=statistics,
+        demand=demand.columns(until, statistics, neighbours, at=at),
+        popularity=_beyond(sources.popularity(recent, buyers), statistics),
         recent_popularity=recent,
-        allowed=np.ones_like(allowed) if everything else allowed,
+        allowed=np.ones(len(buyers), np.bool_) if everything else buyers > 0,
     )
 
 
@@ -168,14 +175,13 @@ def users_at(features: OfflineFeatures, users: Sequence[UserId], at: datetime) -
     return [rows.get(user) or UserRow.cold() for user in users]
 
 
-def _popularity(statistics: pd.DataFrame, learned: Floats | None) -> tuple[Floats, Floats]:
-    """Recent popularity, and popularity beyond the long run."""
-    recent = sources.recent_popularity(
-        *(statistics[name].to_numpy(np.float32) for name in ("buyers_7", "buyers_14", "buyers_28"))
-    )
-    buyers = statistics["buyers_all"].to_numpy(np.float32)
-    beyond = sources.popularity(recent, buyers) if learned is None else learned
-    had = buyers > 0
-    # An item that nobody had yet is neither wanted nor unwanted: in the middle, so that taste decides.
-    middle = np.float32(np.median(beyond[had])) if had.any() else np.float32(0)
-    return recent, np.where(had, beyond, middle).astype(np.float32)
+def _buyers(statistics: Floats) -> Sequence[Floats]:
+    """Those of the last 7, 14 and 28 days, and of all time."""
+    return [statistics[:, ranking.ITEM.index(f"buyers_{window}")] for window in ("7", "14", "28", "all")]
+
+
+def _beyond(scores: Floats, statistics: Floats) -> Floats:
+    """The trend, where items that nobody had yet are neither wanted nor unwanted: taste decides of them."""
+    had = _buyers(statistics)[-1] > 0
+    middle = np.float32(np.median(scores[had])) if had.any() else np.float32(0)
+    return np.where(had, scores, middle).astype(np.float32)

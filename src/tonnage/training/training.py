@@ -1,9 +1,10 @@
 """The whole training: learn from the past, be judged on days not seen, and fit again on everything."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,9 @@ VALUES = 8
 """How many values of a demographic column become features: the most frequent ones."""
 
 
+_Past = tuple[Moment, list[UserRow], list[Rows]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Course:
     """What every step of one training shares."""
@@ -42,15 +46,10 @@ class _Course:
     learned: trend.Trend | None = None
 
     def moment(self, at: datetime, *, everything: bool = False) -> Moment:
-        return moment.fit(
-            self.events,
-            self.features,
-            self.catalogue,
-            self.config,
-            at=at,
-            everything=everything,
-            trend=self.learned,
+        then = moment.fit(
+            self.events, self.features, self.catalogue, self.config, at=at, everything=everything
         )
+        return then.with_trend(self.learned)
 
     def pupils(self, at: datetime, until: datetime) -> tuple[list[int], list[Rows]]:
         """Positions of the users that took something from `at` on, and the rows they took."""
@@ -86,9 +85,10 @@ def train(
     )
     names = ranking.names(course.catalogue.vocabularies)
     with progress.stage("learn what is wanted"):
-        course = replace(course, learned=_trend(course))
+        known, learned = _trend(course)
+        course = replace(course, learned=learned)
     with progress.stage(f"learn from {len(course.split.lessons)} moments"):
-        booster = ranker.fit(list(_lessons(course)), names.all, config)
+        booster = ranker.fit(list(_lessons(course, known)), names.all, config)
     with progress.stage("judge on unseen days"):
         present = course.moment(course.split.judge_from)
         evaluation = _judge(course, present, booster)
@@ -116,16 +116,19 @@ def catalogue(tables: Tables, config: TrainingConfig) -> Catalogue:
     )
 
 
-def _trend(course: _Course) -> trend.Trend | None:
+def _trend(course: _Course) -> tuple[Mapping[datetime, _Past], trend.Trend | None]:
+    """What was learned of the trend, and from which moments: the ranker learns from them again."""
     random = np.random.default_rng(course.config.seed)
     # Every other one: their days overlap less, and so teach more.
     moments = course.split.lessons[::2][: trend.LESSONS]
-    return trend.fit([each for past in _past(course, moments) for each in trend.sample(*past, random)])
+    known = {past[0].at: past for past in _past(course, moments)}
+    samples = [each for past in known.values() for each in trend.sample(*past, random)]
+    return known, trend.fit(samples)
 
 
-def _lessons(course: _Course) -> Iterator[ranker.Lesson]:
+def _lessons(course: _Course, known: Mapping[datetime, _Past]) -> Iterator[ranker.Lesson]:
     random = np.random.default_rng(course.config.seed)
-    for then, users, taken in _past(course, course.split.lessons):
+    for then, users, taken in _past(course, course.split.lessons, known):
         learned = ranker.lesson(then, users, taken, negatives=course.config.negatives, random=random)
         if learned is not None:
             course.progress.say(
@@ -134,9 +137,15 @@ def _lessons(course: _Course) -> Iterator[ranker.Lesson]:
             yield learned
 
 
-def _past(course: _Course, moments: Sequence[datetime]) -> Iterator[tuple[Moment, list[UserRow], list[Rows]]]:
+def _past(
+    course: _Course, moments: Sequence[datetime], known: Mapping[datetime, _Past] = MappingProxyType({})
+) -> Iterator[_Past]:
     """Each moment with the users that came afterwards, as they were then, and what they took."""
     for at in moments:
+        if at in known:
+            then, users, taken = known[at]
+            yield then.with_trend(course.learned), users, taken
+            continue
         pupils, taken = course.pupils(at, at + course.split.horizon)
         if pupils and len(course.events.until(at).times):
             users = moment.users_at(course.features, [course.events.users[each] for each in pupils], at)

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from tonnage.domain import MAX_CANDIDATES, SOURCES, Floats, Rows
-from tonnage.features import ranking, sources
+from tonnage.features import sources
 from tonnage.features.rows import UserRow
 from tonnage.training.moment import Moment
 
@@ -18,26 +18,21 @@ LESSONS = 3
 MISSED = 50
 """Of each user's pool, so many items that were not taken, drawn evenly."""
 
-LOGARITHMIC = tuple(name for name in ranking.ITEM if name.startswith("buyers_") or name.endswith("_days"))
-LINEAR = ("repeat_rate", "log_price", "log_units_per_order")
-"""The columns of `ranking.ITEM` that count, as their log(1 + x) and as they are."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
     """A linear score of items, in the units of `sources.promise`.
 
     Attributes:
-        weights: float64 [columns].
-        usual: of each column, for an item of which it is not known, float64 [columns].
+        weights: of `demand.COLUMNS`, float64 [n].
+        usual: of each column, for an item of which it is not known, float64 [n].
     """
 
     weights: Floats
     usual: Floats
 
-    def scores(self, statistics: Floats) -> Floats:
-        """How wanted each item is, float32 [n_items]; statistics: columns `ranking.ITEM`, [n_items, n]."""
-        columns = _columns(statistics)
+    def scores(self, columns: Floats) -> Floats:
+        """How wanted each item is, float32 [n_items]; columns: `demand.COLUMNS`, [n_items, n]."""
         filled = np.where(np.isnan(columns), self.usual, columns)
         return (filled @ self.weights).astype(np.float32)
 
@@ -50,9 +45,8 @@ def sample(
     moment: Moment, users: Sequence[UserRow], taken: Sequence[Rows], random: np.random.Generator
 ) -> Iterator[Sample]:
     """What each user with a past took and left of the whole pool; every user counts the same."""
-    columns = _columns(moment.statistics)
     for user, items in zip(users, taken, strict=True):
-        pool = moment.candidates(user, limit=len(columns))
+        pool = moment.candidates(user, limit=len(moment.demand))
         hit = np.isin(pool.rows, items)
         missed = np.flatnonzero(~hit)
         if not len(user.history) or not hit.any() or not len(missed):
@@ -62,17 +56,18 @@ def sample(
         scores = pool.scores[chosen].copy()
         scores[:, SOURCES.index("trend")] = 0.0
         weight = np.where(hit[chosen], 1.0 / len(items), 1.0 / len(drawn))
-        told = np.column_stack([sources.promise(scores), columns[pool.rows[chosen]]])
+        told = np.column_stack([sources.promise(scores), moment.demand[pool.rows[chosen]]])
         yield told, hit[chosen].astype(np.float32), weight, len(pool.rows)
 
 
-def fit(samples: Sequence[Sample]) -> Trend | None:
+def fit(samples: Sequence[Sample], *, limit: int = MAX_CANDIDATES) -> Trend | None:
     """Learn by logistic regression beside the users' taste; None if nothing can be learned or gained.
 
     Args:
         samples: of users at several moments.
+        limit: how many of a pool become candidates.
     """
-    kept = MAX_CANDIDATES / float(np.mean([size for *_, size in samples])) if samples else 1.0
+    kept = limit / float(np.mean([size for *_, size in samples])) if samples else 1.0
     if kept >= 1.0:  # Nothing is cut off, so nobody depends on the trend.
         return None
     told, taken, weight = (np.concatenate([each[part] for each in samples]) for part in range(3))
@@ -87,9 +82,3 @@ def fit(samples: Sequence[Sample]) -> Trend | None:
     model.fit(scaled, taken, sample_weight=weight * np.exp(-np.square(scores - cut) / 2.0))
     effect = model.coef_[0] / scaler.scale_
     return Trend(weights=effect[1:] / effect[0], usual=usual[1:]) if effect[0] > 0 else None
-
-
-def _columns(statistics: Floats) -> Floats:
-    linear = statistics[:, [ranking.ITEM.index(name) for name in LINEAR]]
-    counts = statistics[:, [ranking.ITEM.index(name) for name in LOGARITHMIC]]
-    return np.hstack([np.log1p(counts), linear]).astype(np.float64)

@@ -74,7 +74,7 @@ def test_neighbours_are_of_the_same_camp_and_never_the_item_itself(
     weights: sp.csr_matrix, ease_items: int
 ) -> None:
     config = CONFIG.model_copy(update={"ease_items": ease_items})
-    rows, strengths = co_purchase.fit(weights, config)
+    rows, strengths = co_purchase.fit(weights, np.zeros((20, 1), np.float32), config)
     assert rows.shape == strengths.shape
     assert rows.dtype == np.int32
     for item in range(20):
@@ -84,3 +84,17 @@ def test_neighbours_are_of_the_same_camp_and_never_the_item_itself(
         assert set(rows[item][present] // 10) == {item // 10}
         assert (strengths[item][present] > 0).all()
         assert (strengths[item][~present] == 0).all()
+
+
+def test_an_item_that_nobody_had_goes_with_those_of_the_same_words(weights: sp.csr_matrix) -> None:
+    """What was had together says nothing of a new item; its words do, whatever their number."""
+    weights = weights.tolil()
+    weights[:, 0] = 0
+    weights = weights.tocsr()
+    weights.eliminate_zeros()
+    content = np.zeros((20, 2), np.float32)
+    content[[0, 1, 11], 0] = 1.0, 3.0, 0.1
+    rows, strengths = co_purchase.fit(weights, content, CONFIG)
+    assert set(rows[0][strengths[0] > 0].tolist()) == {1, 11}
+    assert 0 in rows[1]
+    assert np.isfinite(strengths).all()
