@@ -9,10 +9,14 @@ of `tonnage.serving.memory_terms` come from the table that is printed last.
 """
 
 import argparse
+import itertools
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +33,9 @@ from simulated import Shape
 from tonnage.domain import Floats
 from tonnage.index import Index, build, open_index
 from tonnage.serving.cgroup import usage
+from tonnage.serving.environment import Environment
 from tonnage.serving.local import free_port
+from tonnage.serving.memory_start import plan_for
 from tonnage.serving.memory_terms import process_bytes
 from tonnage.serving.oip import HEADER_LENGTH, decode_response, encode_request
 from tonnage.serving.quantity import MIB
@@ -47,6 +53,9 @@ JUDGED = 200
 """Queries whose answers are compared with the exact ones."""
 
 SEARCHES = 300
+SLACK = 8 * MIB
+"""By how much the limit of the swap is above the plan made beforehand: the host is measured at its start."""
+
 BENTO = ROOT / "bentos" / "retriever"
 
 
@@ -89,6 +98,7 @@ def measure(large: Large) -> list[Measure]:
     measures.append(
         at_most("retriever: two workers over one", SECOND_WORKER, sum(two.served) / sum(one.served), "x")
     )
+    measures += swapped(large, inside)
     for name, each in (("512 MiB", inside), ("one worker", one), ("two workers", two)):
         print(f"  {name}: idle {told(each.idle)} MiB, after traffic {told(each.served)} MiB")
     return measures
@@ -169,6 +179,57 @@ def held(
             peak=box.peak() or box.used(),
             killed=box.killed(),
         )
+
+
+def swapped(large: Large, before: Held) -> list[Measure]:
+    """Swap the whole index twice, and item vectors, at the limit that the plan says is enough for that."""
+    name = before.plan["chosen"]
+    release = large.release()
+    environment = Environment(release_dir=release.directory, hot_swap=True, index=name)
+    limit = plan_for(release, environment, limit=None, measured=False).smallest_limit
+    told = {"TONNAGE_HOT_SWAP": "true", "TONNAGE_INDEX": name, "TONNAGE_MEMORY_LIMIT": str(limit + SLACK)}
+    with tempfile.TemporaryDirectory(dir=large.root) as place, boxed(limit + SLACK) as box:
+        other = Path(place) / release.id
+        shutil.copytree(release.directory, other)
+        forget(large.root)
+        with retriever(release.directory, box, told) as running:
+            running.wait_until_ready("/v2/health/ready")
+            statuses = Counter[int]()
+            with traffic(running.port, large.queries(), statuses):
+                for directory in (other, release.directory):
+                    body = json.dumps({"directory": str(directory)}).encode()
+                    statuses[ask(running.port, "PUT", "/v1/index", body)[0]] += 1
+                item = next(iter(release.row_of))
+                body = json.dumps({"vector": large.queries()[0].tolist()}).encode()
+                statuses[ask(running.port, "PUT", f"/v1/items/{item}/vector", body)[0]] += 1
+            print(f"  hot swap at {limit / MIB:.0f} MiB: statuses {dict(statuses)}, peak {box.peak()}")
+            failed = sum(count for status, count in statuses.items() if status != 200)
+            return [
+                at_most("hot swap at the plan's limit: answers other than 200", 0, failed, ""),
+                at_most("hot swap at the plan's limit: processes killed", 0, box.killed(), ""),
+            ]
+
+
+@contextmanager
+def traffic(port: int, queries: Floats, statuses: Counter[int]) -> Iterator[None]:
+    """One search after the other until the block ends."""
+    over = threading.Event()
+
+    def send() -> None:
+        for query in itertools.cycle(queries):
+            if over.is_set():
+                return
+            body, length = encode_request({"user_vector": query}, parameters={"k": TOP})
+            headers = {HEADER_LENGTH: str(length), "content-type": "application/octet-stream"}
+            statuses[ask(port, "POST", "/v2/models/retriever/infer", body, headers)[0]] += 1
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        over.set()
+        sender.join()
 
 
 @contextmanager

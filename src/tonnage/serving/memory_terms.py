@@ -43,6 +43,9 @@ BODY_BYTES = 32 * 1024
 SCRATCH_PER_ITEM = 24
 """Bytes per item that one filtered search holds at its widest: mask, rows, scores, and their order."""
 
+JSON_BYTES = 24 * MIB
+"""The Python objects of the largest JSON body that is read, 2^18 elements of up to 88 bytes each."""
+
 
 def terms_of(release: Release, environment: Environment, *, measured: bool) -> tuple[Term, ...]:
     """Everything but the index.
@@ -98,12 +101,14 @@ def _processes(environment: Environment, measured: int | None) -> Term:
 
 
 def _requests(items: int, workers: int) -> Term:
-    # A filter has one bit per item. As JSON it is one number per byte: a list twice, of 8 bytes each.
+    # A filter has one bit per item.
     body = BODY_BYTES + items // 8
+    # A body's objects are gone when its search begins.
+    working = max(items * SCRATCH_PER_ITEM, JSON_BYTES)
     return Term(
         name="requests",
-        bytes=workers * (items * SCRATCH_PER_ITEM + QUEUED * body),
-        says=f"{workers} x (one search at a time + {QUEUED} requests of {body} bytes that wait)",
+        bytes=workers * (working + QUEUED * body),
+        says=f"{workers} x (one request worked on + {QUEUED} requests of {body} bytes that wait)",
     )
 
 
