@@ -1,7 +1,9 @@
 """Nearest items by inner product: how the item vectors are stored, searched and measured."""
 
-from tonnage.index.building import Measured, build
-from tonnage.index.search import Index, open_index
+from tonnage.index.building import build
+from tonnage.index.measuring import Measured
+from tonnage.index.search import Index
+from tonnage.index.stored import open_index
 from tonnage.index.variants import EXACT_ITEMS, VARIANTS, predict_bytes, variants_for
 
 __all__ = [

@@ -1,47 +1,41 @@
-"""Building the index variants of a release, and measuring what each loses."""
+"""Building the index variants of a release."""
 
-import json
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from tonnage.domain import Floats
-from tonnage.index.search import DESCRIPTION, Index, best, open_index
-from tonnage.index.tables import Table, quantise
-from tonnage.index.variants import predict_bytes, variant, variants_for
+from tonnage.index import graphs
+from tonnage.index.measuring import Measured, Truth, measure, recall_of
+from tonnage.index.stored import DESCRIPTION, DTYPES, LENGTHS, Layout, describe, open_index
+from tonnage.index.tables import quantise
+from tonnage.index.variants import VARIANTS, Variant, variant, variants_for
 from tonnage.telemetry import Progress
 
 VECTORS = "item_vectors.npy"
 """The vectors as they were trained, float32; they are the table of the exact search over float32."""
 
-TIMED = 50
-"""Queries that are timed, one by one."""
+AXES = "index/axes.npy"
+"""float32 [d, d / 2], the principal axes of the vectors, those that hold most first."""
+
+EXPANSIONS = (0, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+AGAIN: tuple[int, ...] = (2, 3, 4, 6, 8, 12, 16)
+AGAIN_IN_GRAPHS = (4, 8)
+
+MARGIN = 0.015
+"""What is aimed at beyond the recall that is asked for, since other users' queries are others."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """One variant and what it was found to be.
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What every step of one build shares."""
 
-    Attributes:
-        name: of the variant.
-        files: that it is served from, relative to the directory of the vectors.
-        disk_bytes: their size.
-        resident_bytes: memory that it is predicted to keep resident.
-        recall_at_100: mean share of the exact top 100 over float32 that it finds; likewise `recall_at_500`.
-        recall_at_500: of the exact top 500.
-        latency_ms: median time of one search for 100 items in one thread. Another run finds another.
-    """
-
-    name: str
-    files: tuple[str, ...]
-    disk_bytes: int
-    resident_bytes: int
-    recall_at_100: float
-    recall_at_500: float
-    latency_ms: float
+    vectors: Floats
+    directory: Path
+    links: Callable[[], graphs.Links]
 
 
 def build(
@@ -50,75 +44,102 @@ def build(
     *,
     variants: Sequence[str] | None = None,
     queries: Floats,
-    recall: float = 0.95,  # noqa: ARG001
+    recall: float = 0.95,
     progress: Progress,
 ) -> tuple[Measured, ...]:
-    """Write index variants beside the vectors, and measure each.
+    """Write index variants beside the vectors, and measure each. The same vectors, the same bytes.
 
     Args:
         vectors: float32 [n, d].
         directory: that holds `item_vectors.npy` with these vectors.
         variants: names; by default all that make sense for the size.
-        queries: held-out user vectors, float32 [m, d].
-        recall: share of the exact top 100 that a graph must find, where it can.
+        queries: held-out user vectors, float32 [m, d]; a search is tuned on every other one, and measured
+            on the rest.
+        recall: share of the exact top 100 that a search must find, where it can.
         progress: is told of each step.
+
+    Returns:
+        One for each variant, the most exact first.
 
     Raises:
         InputError: there is no such variant.
     """
-    names = variants_for(len(vectors)) if variants is None else tuple(variants)
-    made = {}
-    for name in names:
-        with progress.stage(f"index {name}"):
-            made[name] = _write(vectors, directory, name)
-    (directory / DESCRIPTION).parent.mkdir(exist_ok=True)
-    (directory / DESCRIPTION).write_text(json.dumps({"variants": made}, indent=2) + "\n", encoding="ascii")
-    exact = Table(np.asarray(vectors, np.float32))
-    truth = [best(None, exact.scores(query), 500)[0] for query in queries]
-    return tuple(_measure(directory, name, made[name], queries, truth) for name in names)
-
-
-def _write(vectors: Floats, directory: Path, name: str) -> dict[str, object]:
-    precision = variant(name).precision
-    if precision == "f32":
-        return {"file": VECTORS, "scale": 1.0}
-    stored, scale = quantise(vectors) if precision == "i8" else (vectors.astype(np.float16), 1.0)
-    file = f"index/{precision}.npy"
-    (directory / file).parent.mkdir(exist_ok=True)
-    np.save(directory / file, stored, allow_pickle=False)
-    return {"file": file, "scale": scale}
-
-
-def _measure(
-    directory: Path, name: str, made: dict[str, object], queries: Floats, truth: Sequence[object]
-) -> Measured:
-    index = open_index(directory, name)
-    index.load()
-    files = (str(made["file"]), DESCRIPTION)
-    return Measured(
-        name=name,
-        files=files,
-        disk_bytes=sum((directory / file).stat().st_size for file in files),
-        resident_bytes=predict_bytes(name, index.items, index.dimensions),
-        recall_at_100=_recall(index, queries, truth, 100),
-        recall_at_500=_recall(index, queries, truth, 500),
-        latency_ms=_latency_ms(index, queries),
-    )
-
-
-def _recall(index: Index, queries: Floats, truth: Sequence[object], k: int) -> float:
-    k = min(k, index.items)
-    shares = [
-        np.isin(index.search(query, k)[0], wanted[:k]).sum() / k  # type: ignore[index]
-        for query, wanted in zip(queries, truth, strict=True)
+    asked = variants_for(len(vectors)) if variants is None else tuple(variants)
+    chosen = [
+        variant(name) for name in sorted(set(asked), key=lambda name: VARIANTS.index(variant(name).name))
     ]
-    return round(float(np.mean(shares)), 4) if shares else 1.0
+    needed = list(dict.fromkeys([*chosen, *(each.finer for each in chosen if each.finer is not None)]))
+    (directory / DESCRIPTION).parent.mkdir(exist_ok=True)
+    np.save(directory / LENGTHS, np.sqrt(np.einsum("ij,ij->i", vectors, vectors)).astype(np.float32))
+    work = _Work(vectors, directory, cache(lambda: _link(vectors, progress)))
+    made = {each.name: _write(work, each) for each in needed}
+    describe(directory, made)
+    truth, held_out = Truth.of(vectors, queries[::2]), Truth.of(vectors, queries[1::2])
+    for each in needed:
+        with progress.stage(f"tune {each.name}"):
+            made[each.name] = _tuned(directory, each, made, truth, recall + MARGIN)
+    describe(directory, made)
+    return tuple(measure(directory, each, _files(each, made), held_out) for each in chosen)
 
 
-def _latency_ms(index: Index, queries: Floats) -> float:
-    taken = []
-    for query in queries[:TIMED]:
-        start = time.perf_counter()
-        index.search(query, 100)
-        taken.append(time.perf_counter() - start)
-    return float(np.median(taken)) * 1e3 if taken else 0.0
+def _link(vectors: Floats, progress: Progress) -> graphs.Links:
+    with progress.stage(f"link {len(vectors):,} items"):
+        return graphs.link(vectors)
+
+
+def _write(work: _Work, which: Variant) -> Layout:
+    if which.name == "exact-f32":
+        return Layout(file=VECTORS, scale=1.0)
+    vectors, axes = work.vectors, None
+    if which.precision == "i8half":
+        turn, axes = _principal_axes(vectors)[:, : which.stored_dimensions(vectors.shape[1])], AXES
+        np.save(work.directory / AXES, np.ascontiguousarray(turn), allow_pickle=False)
+        vectors = vectors @ turn
+    stored, scale = quantise(vectors, DTYPES[which.precision])
+    if which.search == "exact":
+        file = f"index/{which.precision}.npy"
+        np.save(work.directory / file, stored, allow_pickle=False)
+    else:
+        file = f"index/{which.name}.usearch"
+        graphs.write(work.directory / file, stored, work.links())
+    return Layout(file=file, scale=scale, axes=axes)
+
+
+def _principal_axes(vectors: Floats) -> Floats:
+    """Orthonormal directions, float32 [d, d] by column; first those along which vectors reach farthest."""
+    _, axes = np.linalg.eigh(_moment(vectors))
+    axes = axes[:, ::-1]
+    # Either end of an axis is as good; one must be chosen, or the same vectors could give other bytes.
+    ends = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+    turned: Floats = (axes * ends).astype(np.float32)
+    return turned
+
+
+def _moment(vectors: Floats) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    total = np.zeros((vectors.shape[1], vectors.shape[1]))
+    for start in range(0, len(vectors), 65_536):
+        piece = vectors[start : start + 65_536].astype(np.float64)
+        total += piece.T @ piece
+    return total
+
+
+def _tuned(directory: Path, which: Variant, made: dict[str, Layout], truth: Truth, recall: float) -> Layout:
+    """The layout with the least work that finds enough, or the one that finds most."""
+    layout = made[which.name]
+    tried: list[tuple[float, Layout]] = []
+    wider = EXPANSIONS if which.search == "hnsw" else (0,)
+    again = (1,) if which.finer is None else AGAIN if which.search == "exact" else AGAIN_IN_GRAPHS
+    for candidate in (replace(layout, again=a, expansion=e) for a in again for e in wider):
+        describe(directory, made | {which.name: candidate})
+        found = recall_of(open_index(directory, which.name), truth, 100)
+        tried.append((found, candidate))
+        if found >= recall:
+            return candidate
+    return max(tried, key=lambda each: each[0])[1]
+
+
+def _files(which: Variant, made: dict[str, Layout]) -> tuple[str, ...]:
+    layout = made[which.name]
+    extra = () if which.finer is None else (made[which.finer.name].file,)
+    axes = () if layout.axes is None else (layout.axes,)
+    return (layout.file, DESCRIPTION, LENGTHS, *axes, *extra)

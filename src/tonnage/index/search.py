@@ -1,26 +1,28 @@
-"""Opening and searching one index variant of a release."""
+"""What a search answers, whichever way the vectors are stored."""
 
-import json
-from pathlib import Path
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.domain import Floats, Rows
-from tonnage.errors import IntegrityError, NotFoundError
 from tonnage.index.overlay import Overlay
-from tonnage.index.tables import Mapped, Table
-from tonnage.index.variants import pages
 
 Mask = NDArray[np.bool_]
 
-DESCRIPTION = "index/index.json"
-"""File beside the vectors that says what each variant is made of."""
+SCANNED_PER_VISIT = 16
+"""Rows that are scanned in the time in which a graph keeps one more candidate, about."""
+
+SLACK = 1.5
+"""How many more a graph is asked for than a filter passes on average."""
+
+SPARE = 16
+"""Candidates beyond those asked for, since a graph may order the last ones wrongly."""
 
 
 class Index(Protocol):
-    """Item vectors that can be searched. Safe to call from several threads; `put` is for one at a time."""
+    """Item vectors that can be searched. Safe to call from several threads."""
 
     name: str
     items: int
@@ -46,7 +48,10 @@ class Index(Protocol):
     def similar(
         self, rows: Rows, k: int, allowed: Mask | None = None, exclude: Rows | None = None
     ) -> tuple[Rows, Floats]:
-        """The items with the largest cosine to the mean direction of `rows`, best first, those included."""
+        """The items with the largest cosine to the mean direction of `rows`, best first, those included.
+
+        Every item that may come is scored: a graph for inner products finds the long vectors first.
+        """
         ...
 
     def scores_of(self, query: Floats, rows: Rows) -> Floats:
@@ -62,68 +67,52 @@ class Index(Protocol):
         ...
 
     def put(self, row: int, vector: Floats) -> None:
-        """Replace one item's vector in this process; every search that starts later sees it."""
+        """Replace one item's vector in this process; every search that starts later sees it.
+
+        The files stay as they are, so other processes and the next start do not know of it.
+
+        Raises:
+            InputError: the vector has another width, a component that is not finite, or there is no such row.
+        """
         ...
 
 
-class ScannedIndex:
-    """Every vector is scored, so the answer is the exact one at the stored precision."""
+Scores = Callable[[Rows | None], Floats]
+"""Inner products of one query with rows, or with all."""
 
-    def __init__(self, name: str, table: Table, mapped: Mapped) -> None:
-        self.name = name
-        self.items = len(table)
-        self.dimensions = table.dimensions
-        self.resident_bytes = pages(mapped.bytes.nbytes)
-        self._table = table
-        self._mapped = mapped
-        self._overlay = Overlay.empty(table.dimensions)
 
-    def search(
-        self, query: Floats, k: int, allowed: Mask | None = None, exclude: Rows | None = None
-    ) -> tuple[Rows, Floats]:
-        """The items with the largest inner products; see `Index`."""
-        rows = None if allowed is None else np.flatnonzero(allowed).astype(np.int32)
-        scores = self._overlay.scores(query, self._table.scores(query, rows), rows)
-        return best(rows, scores, k, exclude)
+def fetch_of(k: int, *, items: int, allowed: int, spare: int) -> int:
+    """How many a graph is asked for, so that enough of them pass a filter.
 
-    def similar(
-        self, rows: Rows, k: int, allowed: Mask | None = None, exclude: Rows | None = None
-    ) -> tuple[Rows, Floats]:
-        """The items with the nearest directions; see `Index`."""
-        query = direction(self.vectors(rows))
-        among = None if allowed is None else np.flatnonzero(allowed).astype(np.int32)
-        cosines = self._overlay.cosines(query, self._table.cosines(query, among), among)
-        return best(among, cosines, k, exclude)
+    Args:
+        k: how many must be left.
+        items: in the graph.
+        allowed: of them, at least one.
+        spare: found ones that are dropped for another reason.
+    """
+    if allowed == items:
+        return min(items, k + spare + SPARE)
+    return min(items, int(SLACK * (k + spare) * items / allowed) + SPARE)
 
-    def scores_of(self, query: Floats, rows: Rows) -> Floats:
-        """Inner products of the query with `rows`; see `Index`."""
-        return self._overlay.scores(query, self._table.scores(query, rows), rows)
 
-    def vectors(self, rows: Rows) -> Floats:
-        """Vectors of rows as they are stored; see `Index`."""
-        return self._overlay.vectors(self._table.vectors(rows), rows)
-
-    def load(self) -> None:
-        """Make the working set resident; see `Index`."""
-        self._mapped.load()
-
-    def put(self, row: int, vector: Floats) -> None:
-        """Replace one item's vector in this process; see `Index`."""
-        self._overlay = self._overlay.put(row, vector, items=self.items)
+def scan_is_cheaper(allowed: int, expansion: int) -> bool:
+    """Whether scoring every allowed row takes less time than a walk through a graph."""
+    return allowed <= SCANNED_PER_VISIT * expansion
 
 
 def direction(vectors: Floats) -> Floats:
-    """The mean direction of vectors, float32 [d]."""
+    """The mean direction of vectors, float32 [d], of length one unless they cancel out."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     mean: Floats = (vectors / np.where(lengths > 0, lengths, 1)).mean(axis=0).astype(np.float32)
-    return mean
+    length = float(np.linalg.norm(mean))
+    return mean / np.float32(length) if length > 0 else mean
 
 
 def best(rows: Rows | None, scores: Floats, k: int, exclude: Rows | None = None) -> tuple[Rows, Floats]:
     """The `k` best of scored rows, best first; of equals, the lowest row first.
 
     Args:
-        rows: of the scores, ascending; all rows if None.
+        rows: of the scores; all rows if None.
         scores: float32 [n].
         k: how many at most.
         exclude: rows that must not come.
@@ -141,26 +130,9 @@ def best(rows: Rows | None, scores: Floats, k: int, exclude: Rows | None = None)
     return found[order], scores[top[order]]
 
 
-def open_index(directory: Path, name: str) -> Index:
-    """Open one variant, mapped and not yet loaded.
-
-    Args:
-        directory: of the item vectors, `retrieval` in a release.
-        name: of the variant.
-
-    Raises:
-        NotFoundError: the release was made without it.
-        IntegrityError: its files do not hold what they should.
-    """
-    path = directory / DESCRIPTION
-    made = json.loads(path.read_text(encoding="ascii"))["variants"]
-    if name not in made:
-        raise NotFoundError(f"this release has no index variant {name}", made=", ".join(made))
-    what = made[name]
-    mapped = Mapped(directory / what["file"])
-    stored = np.load(directory / what["file"], mmap_mode="r", allow_pickle=False)
-    start = mapped.bytes.nbytes - stored.nbytes
-    view = mapped.bytes[start:].view(stored.dtype)
-    if view.size != stored.size:
-        raise IntegrityError("the file of an index is cut", file=directory / what["file"])
-    return ScannedIndex(name, Table(view.reshape(stored.shape), what["scale"]), mapped)
+def merged(rows: Rows, overlay: Overlay, allowed: Mask | None) -> Rows:
+    """Candidates without those whose vector was replaced, and all of the replaced that may come."""
+    if not len(overlay.rows):
+        return rows
+    replaced = overlay.rows if allowed is None else overlay.rows[allowed[overlay.rows]]
+    return np.concatenate([rows[~np.isin(rows, overlay.rows)], replaced])

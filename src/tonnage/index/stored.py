@@ -1,0 +1,215 @@
+"""One index variant of a release, open: a scan or a graph, what was replaced since, and what scores again."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tonnage.domain import Floats, Rows
+from tonnage.errors import IntegrityError, NotFoundError
+from tonnage.index import graphs
+from tonnage.index.graphs import Graph
+from tonnage.index.overlay import Overlay
+from tonnage.index.search import Index, Mask, best, direction, fetch_of, merged, scan_is_cheaper
+from tonnage.index.tables import FileTable, Mapped, Table
+from tonnage.index.variants import Precision, variant
+
+DESCRIPTION = "index/index.json"
+"""File beside the vectors that says how each variant is opened."""
+
+LENGTHS = "index/lengths.npy"
+"""float32 [n], the length of each vector."""
+
+DTYPES: dict[Precision, type] = {"f32": np.float32, "f16": np.float16, "i8": np.int8, "i8half": np.int8}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How one variant is opened.
+
+    Attributes:
+        file: that holds its vectors, and the graph if it has one.
+        scale: what a stored component is multiplied with.
+        expansion: candidates that a graph keeps beyond those it is asked for.
+        again: how many are scored again for each that is asked for, where finer vectors do that.
+        axes: file of the directions that are stored, float32 [d, stored]; none if all are.
+    """
+
+    file: str
+    scale: float
+    expansion: int = 0
+    again: int = 1
+    axes: str | None = None
+
+
+class StoredIndex:
+    """One variant over its mapped files; see `Index` for what it does.
+
+    Args:
+        name: of the variant.
+        table: what a scan scores.
+        mapped: the files that are kept in memory.
+        lengths: of the vectors, float32 [n].
+        layout: how the variant was built.
+        graph: over the same table; None to scan.
+        axes: the directions that the table holds; None for all.
+        finer: scores again what the table finds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        table: Table,
+        mapped: Sequence[Mapped],
+        lengths: Floats,
+        layout: Layout,
+        *,
+        graph: Graph | None = None,
+        axes: Floats | None = None,
+        finer: FileTable | None = None,
+    ) -> None:
+        self.name = name
+        self.items = len(table)
+        self.dimensions = int(table.stored.shape[1] if axes is None else len(axes))
+        pointers = 16 * self.items if graph is not None else 0
+        self.resident_bytes = sum(each.resident_bytes for each in mapped) + pointers
+        self._table, self._mapped, self._lengths, self._layout = table, mapped, lengths, layout
+        self._graph, self._axes, self._finer = graph, axes, finer
+        self._overlay = Overlay.empty(self.dimensions)
+
+    def search(
+        self, query: Floats, k: int, allowed: Mask | None = None, exclude: Rows | None = None
+    ) -> tuple[Rows, Floats]:
+        """The items with the largest inner products; see `Index.search`."""
+        query, overlay = np.asarray(query, np.float32), self._overlay
+        k = min(k, self.items)
+        if k <= 0:
+            return np.empty(0, np.int32), np.empty(0, np.float32)
+        if self._graph is None and self._finer is None:
+            rows = None if allowed is None else np.flatnonzero(allowed).astype(np.int32)
+            scores = overlay.scores(query, self._table.scores(query, rows), rows)
+            return best(rows, scores, k, exclude)
+        dropped = len(overlay.rows) + (0 if exclude is None else len(exclude))
+        rows = merged(self._candidates(query, k, dropped, allowed), overlay, allowed)
+        return best(rows, self._scores(query, rows, overlay), k, exclude)
+
+    def similar(
+        self, rows: Rows, k: int, allowed: Mask | None = None, exclude: Rows | None = None
+    ) -> tuple[Rows, Floats]:
+        """The items with the nearest directions; see `Index.similar`."""
+        query, overlay = direction(self.vectors(rows)), self._overlay
+        among = None if allowed is None else np.flatnonzero(allowed).astype(np.int32)
+        lengths = self._lengths if among is None else self._lengths[among]
+        cosines = self._table.scores(self._turned(query), among)
+        np.divide(cosines, lengths, out=cosines, where=lengths > 0)
+        cosines = overlay.cosines(query, cosines, among)
+        if self._finer is not None:
+            found, _ = best(among, cosines, k * self._layout.again, exclude)
+            own, finer = self._lengths[found], self._finer.scores(query, found)
+            np.divide(finer, own, out=finer, where=own > 0)
+            return best(found, overlay.cosines(query, finer, found), k)
+        return best(among, cosines, k, exclude)
+
+    def scores_of(self, query: Floats, rows: Rows) -> Floats:
+        """Inner products of the query with `rows`; see `Index`."""
+        return self._scores(np.asarray(query, np.float32), rows, self._overlay)
+
+    def vectors(self, rows: Rows) -> Floats:
+        """Vectors of rows as they are stored; see `Index`."""
+        return self._overlay.vectors((self._finer or self._table).vectors(rows), rows)
+
+    def load(self) -> None:
+        """Make the working set resident; see `Index`."""
+        for each in self._mapped:
+            each.load()
+
+    def put(self, row: int, vector: Floats) -> None:
+        """Replace one item's vector in this process; see `Index.put`."""
+        self._overlay = self._overlay.put(row, vector, items=self.items)
+
+    def _candidates(self, query: Floats, k: int, dropped: int, allowed: Mask | None) -> Rows:
+        """Rows among which the best ones are, as far as the table can tell; only allowed ones."""
+        wanted, turned = k * self._layout.again + dropped, self._turned(query)
+        passing = self.items if allowed is None else int(np.count_nonzero(allowed))
+        if not passing:
+            return np.empty(0, np.int32)
+        fetch = fetch_of(k * self._layout.again, items=self.items, allowed=passing, spare=dropped)
+        expansion = fetch + self._layout.expansion
+        if self._graph is not None and not scan_is_cheaper(passing, expansion):
+            rows = self._graph.nearest(turned, fetch, expansion)
+            found = rows if allowed is None else rows[allowed[rows]]
+            if len(found) >= min(wanted, passing):
+                return found
+        # Few may come, or fewer than on average came: then all that may are scored.
+        among = None if allowed is None else np.flatnonzero(allowed).astype(np.int32)
+        return best(among, self._table.scores(turned, among), wanted)[0]
+
+    def _scores(self, query: Floats, rows: Rows, overlay: Overlay) -> Floats:
+        return overlay.scores(query, (self._finer or self._table).scores(query, rows), rows)
+
+    def _turned(self, query: Floats) -> Floats:
+        return query if self._axes is None else query @ self._axes
+
+
+def open_index(directory: Path, name: str) -> Index:
+    """Open one variant, mapped and not yet loaded.
+
+    Args:
+        directory: of the item vectors, `retrieval` in a release.
+        name: of the variant.
+
+    Raises:
+        InputError: there is no such variant.
+        NotFoundError: the release was made without it.
+        IntegrityError: its files do not hold what they should.
+    """
+    which, made = variant(name), layouts(directory)
+    if name not in made:
+        raise NotFoundError(f"this release has no index variant {name}", made=", ".join(made))
+    try:
+        table, mapped, _ = _table(directory, name, made[name])
+        finer = None if which.finer is None else _finer(directory, which.finer.name, made)
+        lengths = Mapped(directory / LENGTHS)
+        axes = None if made[name].axes is None else Mapped(directory / str(made[name].axes))
+        return StoredIndex(
+            name,
+            table,
+            [each for each in (mapped, lengths, axes) if each is not None],
+            lengths.array(),
+            made[name],
+            graph=Graph(mapped, table) if which.search == "hnsw" else None,
+            axes=None if axes is None else axes.array(),
+            finer=finer,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise IntegrityError(
+            f"an index cannot be read: {error}", variant=name, directory=directory
+        ) from error
+
+
+def layouts(directory: Path) -> dict[str, Layout]:
+    """How each variant beside the vectors is opened, those that only score again included."""
+    told = json.loads((directory / DESCRIPTION).read_text(encoding="ascii"))
+    return {name: Layout(**layout) for name, layout in told.items()}
+
+
+def describe(directory: Path, made: dict[str, Layout]) -> None:
+    """Write down how each variant is opened."""
+    told = {name: asdict(layout) for name, layout in made.items()}
+    (directory / DESCRIPTION).write_text(json.dumps(told, indent=2) + "\n", encoding="ascii")
+
+
+def _table(directory: Path, name: str, layout: Layout) -> tuple[Table, Mapped, int]:
+    mapped, which = Mapped(directory / layout.file), variant(name)
+    if which.search == "hnsw":
+        table, start = graphs.table_of(mapped, DTYPES[which.precision], layout.scale)
+        return table, mapped, start
+    stored = mapped.array()
+    return Table(stored, layout.scale), mapped, mapped.bytes.nbytes - stored.nbytes
+
+
+def _finer(directory: Path, name: str, made: dict[str, Layout]) -> FileTable:
+    table, mapped, start = _table(directory, name, made[name])
+    return FileTable(table, mapped.file, start)
