@@ -45,18 +45,24 @@ class Stairs:
 
 
 def climb(target: Target, objective: Objective, *, first: float, step_s: float, progress: Progress) -> Stairs:
-    """Raise the rate until the objective is missed, then halve the last step a few times."""
+    """Raise the rate until the objective is missed, then halve the last step a few times.
+
+    A rate counts as missed when it was missed twice: once may have been the machine.
+    """
     peak, low, high = 0.0, 0.0, None
-    rate, narrowed = first, 0
+    rate, narrowed, again = first, 0, False
+    run(target, [Phase(first / 2, step_s)])
     while narrowed < HALVINGS and LEAST <= rate <= MOST:
         seen = run(target, [Phase(rate, step_s)])
         good, p99 = seen.whole() / step_s, seen.quantile(0.99) * 1e3
         progress.say(f"{rate:7.1f} req/s: {good:7.1f} good, p99 {p99:6.1f} ms, {seen.statuses()}")
         peak = max(peak, good)
-        if meets(seen, objective):
-            low = rate
-        else:
-            high = rate
+        met = meets(seen, objective)
+        if not met and not again:
+            again = True
+            continue
+        again = False
+        low, high = (rate, high) if met else (low, rate)
         narrowed += low > 0 and high is not None
         rate = next_rate(low, high)
     return Stairs(sustained=low, peak=peak)
@@ -132,10 +138,13 @@ def judged(name: str, stairs: Stairs, seen: Seen, objective: Objective, *, secon
     flood = seen.between(BEFORE_S, end)
     wrong = [each for each in seen.answers if not each.allowed]
     share = flood.whole() / seconds / stairs.peak
+    fallbacks = flood.statuses().get(200, 0) - flood.whole()
     load = f"{name}, {TIMES:g} x {stairs.sustained:.0f} requests/s for {seconds:.0f} s"
     return [
         at_most(f"{load}: answers other than 200 and 503 with Retry-After", 0, len(wrong), told(wrong)),
-        at_least(f"{load}: goodput, share of the peak of {stairs.peak:.0f} requests/s", 0.8, share),
+        at_least(
+            f"{load}: goodput without {fallbacks} fallbacks, of a peak of {stairs.peak:.0f}/s", 0.8, share
+        ),
         at_most(f"{load}: recovery", 5, recovery(seen, end, objective), "s"),
     ]
 
