@@ -80,11 +80,10 @@ class _Call:
         given = metadata.get(REQUEST_ID, "")
         own = request_id(given if isinstance(given, bytes) else given.encode())
         trailing = [(REQUEST_ID, own), *self._who]
-        code, says, refused = StatusCode.CANCELLED, "", ""
+        code, says, refused, answer = StatusCode.CANCELLED, "", "", b""
         self._ledger.entered()
         try:
             answer = await self._method(body, metadata, context.time_remaining())
-            context.set_trailing_metadata(tuple(trailing))
             code = StatusCode.OK
         except RefusedError as error:
             code, says, refused = status_of(error), str(error), error.reason.value
@@ -106,8 +105,10 @@ class _Call:
                     seconds=time.perf_counter() - started,
                 )
             )
-        if code is not StatusCode.OK:
-            await context.abort(code, says[:MAX_DETAILS], tuple(trailing))
+        # Not `abort`: its exception and the context know each other, and what the call sent with them.
+        context.set_trailing_metadata(tuple(trailing))
+        context.set_code(code)
+        context.set_details(says[:MAX_DETAILS])
         return answer
 
 

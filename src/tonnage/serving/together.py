@@ -50,7 +50,11 @@ class Together:
             loop.call_soon(self._compute)
         answer: asyncio.Future[Tensors] = loop.create_future()
         self._waiting.append((request, answer))
-        return await answer
+        try:
+            return await answer
+        finally:
+            # An error knows this frame, and would know itself through it: a cycle, with the request in it.
+            del answer
 
     def _compute(self) -> None:
         waiting, self._waiting = self._waiting, []

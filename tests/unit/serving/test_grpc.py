@@ -1,6 +1,8 @@
 """The protocol over gRPC: messages to tensors and back, and a real server on this machine."""
 
 import asyncio
+import gc
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -218,6 +220,29 @@ async def test_calls_are_counted_like_requests(call, server):
     metrics = server._plane.running.metrics.render().decode()
     assert 'route="/inference.GRPCInferenceService/ModelInfer"' in metrics
     assert 'status="OK"' in metrics
+
+
+@pytest.mark.parametrize("sent", [b"\xff", message(REQUEST)(model_name="other"), question(1)])
+async def test_a_call_leaves_no_cycle_behind(call, sent):
+    """The collector comes every few seconds: until then a cycle would keep what the call sent."""
+
+    async def ask(times):
+        for _ in range(times):
+            with suppress(aio.AioRpcError):
+                await call("ModelInfer", sent, metadata=())
+
+    await ask(5)
+    gc.collect()
+    kept = gc.get_debug()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        await ask(40)
+        gc.collect()
+        bodies = [each for each in gc.garbage if type(each).__module__.startswith("tonnage")]
+    finally:
+        gc.set_debug(kept)
+        gc.garbage.clear()
+    assert not bodies
 
 
 async def test_workers_share_the_port(directory, server):

@@ -1,6 +1,7 @@
 """One model behind the protocol, without a network: the path of a request, and what a model may add."""
 
 import asyncio
+import gc
 import gzip
 
 import numpy as np
@@ -194,6 +195,27 @@ async def test_refusals_are_counted_by_reason(app):
         while (await counted())[1] != [3.0]:
             await asyncio.to_thread(lambda: None)
     assert {"tonnage_admission_limit", "tonnage_admission_queued"} <= (await counted())[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers"),
+    [
+        (INFER, b"{", {}),
+        (INFER, oip.encode_request({})[0], {}),
+        (INFER, b"{}", {"x_tonnage_deadline_ms": "0"}),
+        (INFER, b"{}", {"content_encoding": "gzip"}),
+        (INFER, *question(1)),
+    ],
+    ids=["not JSON", "refused by the model", "not let in", "not compressed", "answered"],
+)
+async def test_a_request_leaves_no_cycle_behind(app, path, body, headers):
+    """The collector comes every few seconds: until then a cycle would keep its request's body, thousands."""
+    for _ in range(3):
+        await call(app, path, body, **headers)
+    gc.collect()
+    for _ in range(50):
+        await call(app, path, body, **headers)
+    assert gc.collect() < 50
 
 
 async def test_a_service_that_has_not_started_says_so(directory):
