@@ -6,8 +6,8 @@ Little's law: in a service that works on `concurrency` requests at once, each fo
 inside as leave within the queueing budget, `concurrency / s * budget`. Whoever comes on top is refused before
 its body is read, which costs a twentieth of an answer.
 
-One class for all three services: the retriever and the ranker compute one request at a time on the event
-loop, the recommender has many in flight that wait for its neighbours.
+One class for all three services: the retriever and the ranker compute on the event loop, one request or one
+batch at a time; the recommender has many in flight that wait for its neighbours, as many as its pace allows.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from tonnage.errors import TonnageError
+from tonnage.serving.pace import Pace
 
 LEAST_INSIDE = 2
 """However slow a service is: one request is worked on, and one may wait for it."""
@@ -73,15 +74,15 @@ class Admission:
     and leaves the turn (a context manager) when it is answered.
 
     Args:
-        concurrency: how many are worked on at once.
+        concurrency: how many are worked on at once, or what finds that out.
         budget_s: longest time that a request that is let in should spend inside.
         clock: monotonic seconds.
     """
 
     def __init__(
-        self, *, concurrency: int, budget_s: float, clock: Callable[[], float] = time.monotonic
+        self, *, concurrency: int | Pace, budget_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.concurrency = concurrency
+        self._concurrency = concurrency
         self.budget_s = budget_s
         self.memory_share = 0.0
         """Used share of the memory limit; whoever watches it writes it here."""
@@ -94,6 +95,11 @@ class Admission:
         self._left_at = 0.0
         self._running = 0
         self._queue: deque[Turn] = deque()
+
+    @property
+    def concurrency(self) -> int:
+        """How many are worked on at once, at most."""
+        return self._concurrency.number if isinstance(self._concurrency, Pace) else self._concurrency
 
     @property
     def limit(self) -> int:
@@ -159,6 +165,9 @@ class Admission:
             return
         self._left_at = self._clock()
         self._learn(self._left_at - turn.began)
+        if isinstance(self._concurrency, Pace):
+            full = self._running >= self._concurrency.number
+            self._concurrency.tune(self.service_s, full=full, now=self._left_at)
         # The place is free in the loop's next round only: meanwhile the loop looks at its sockets, so that
         # who waits there is counted or refused, and probes are answered between two computations.
         asyncio.get_running_loop().call_soon(self._next)

@@ -18,13 +18,17 @@ from tonnage.serving.api import routes
 from tonnage.serving.edge import Edge, EdgeSettings, NothingThere
 from tonnage.serving.environment import Environment
 from tonnage.serving.ledger import Ledger
+from tonnage.serving.pace import Pace
 from tonnage.serving.recommendations import MAX_BODY, Recommendations
 from tonnage.serving.service import RecommenderService
 from tonnage.serving.watching import watched
 
-CONCURRENCY = 32
-"""Requests worked on at once. Each waits for the feature store, the retriever and the ranker most of its
-time; and with all 32 computing at once, one is still answered within its deadline."""
+FIRST, LEAST, MOST = 8, 4, 64
+"""Requests worked on at once: when the service starts, while it is slow, and while it mostly waits."""
+
+PATIENCE = 1 / 3
+"""Share of the deadline that a recommendation may take in the mean before fewer are worked on at once: with
+more, the deadline's fallback would answer in place of the pipeline."""
 
 
 class RecommenderServer:
@@ -36,7 +40,12 @@ class RecommenderServer:
     """
 
     def __init__(self, environment: Environment, release: Release | None = None) -> None:
-        self._admission = Admission(concurrency=CONCURRENCY, budget_s=environment.queue_ms / 1000)
+        self._admission = Admission(
+            concurrency=Pace(
+                first=FIRST, least=LEAST, most=MOST, target_s=PATIENCE * environment.deadline_ms / 1000
+            ),
+            budget_s=environment.queue_ms / 1000,
+        )
         self._edge = edge = EdgeSettings(
             refuse=problems.of_error,
             max_body=MAX_BODY,

@@ -101,7 +101,7 @@ class InferenceServer:
             plane = DataPlane.of(self._name, own, model, budget_s=environment.queue_ms / 1000)
             await stack.enter_async_context(watched(plane.admission, own.metrics))
             if environment.grpc_port:
-                # grpc weighs 12 MB, and must not be there before a host forks its workers.
+                # grpc weighs 24 MB, for nothing where the port is shut.
                 from tonnage.serving.grpc_door import second_door
 
                 await stack.enter_async_context(second_door(plane, environment.grpc_port, self._edge.ledger))

@@ -60,7 +60,7 @@ class Ranker:
         self._booster = booster
         self._width = booster.num_features()
         self.inputs = (TensorSpec(OWN, "FP32", (-1, self._width)), *INPUTS)
-        self._items = np.array(item_features, np.float32, order="C")
+        self._items = np.ascontiguousarray(item_features, np.float32)
         self._categories = categories
         self._n_user = n_user
 

@@ -6,6 +6,7 @@ import math
 import pytest
 
 from tonnage.serving.admission import Admission, Reason, RefusedError
+from tonnage.serving.pace import Pace
 
 
 class Clock:
@@ -166,3 +167,39 @@ async def test_a_caller_that_goes_away_leaves_no_hole(admission, clock, cancel_a
     await asyncio.sleep(0)
     assert (admission.inside, admission.queued) == (0, 0)
     await asyncio.wait_for(serve(admission, clock, 0.001), 5)
+
+
+@pytest.fixture
+def paced(clock):
+    pace = Pace(first=8, least=4, most=16, target_s=0.05)
+    return Admission(concurrency=pace, budget_s=0.1, clock=clock)
+
+
+async def crowd(admission, clock, seconds, rounds):
+    """As many at once as get in, each of which takes so long."""
+    for _ in range(rounds):
+        turns = []
+        while admission.inside < admission.concurrency:
+            turns.append(admission.enter())
+            await turns[-1].begin()
+        clock.now += seconds
+        for turn in turns:
+            turn.__exit__(None, None, None)
+        await asyncio.sleep(0)
+
+
+async def test_a_service_that_becomes_slow_works_on_fewer_at_once(paced, clock):
+    """With all of them in hand none would be in time, and each answer would be a fallback."""
+    await crowd(paced, clock, 0.2, rounds=30)
+    assert paced.concurrency == 4
+
+
+async def test_a_service_that_is_quick_works_on_more_at_once(paced, clock):
+    await crowd(paced, clock, 0.01, rounds=60)
+    assert paced.concurrency == 16
+
+
+async def test_who_is_alone_changes_nothing(paced, clock):
+    """What one request at a time takes says nothing of how many would do."""
+    await settle(paced, clock, 0.01)
+    assert paced.concurrency == 8

@@ -127,3 +127,23 @@ def test_the_caller_chooses_outputs_and_their_form():
     np.testing.assert_array_equal(oip.decode_response(body, length)["b"], outputs["b"])
     with pytest.raises(ProtocolError, match="no such output: z"):
         oip.encode_response("m", outputs, oip.Inference(inputs={}, outputs=["z"]))
+
+
+def test_a_body_of_brackets_is_refused_before_it_is_parsed():
+    """Four megabytes of empty lists are a hundred in Python."""
+    body = b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[' + b"[]," * 10**6 + b"[]]}]}"
+    with pytest.raises(ProtocolError, match="send tensors as bytes"):
+        oip.decode_request(body)
+
+
+def test_commas_among_binary_elements_are_not_counted():
+    text = np.frombuffer(b"," * 2**20, np.uint8)
+    body, length = oip.encode_request({"x": text})
+    assert oip.decode_request(body, length).inputs["x"].size == 2**20
+
+
+def test_an_output_in_the_form_of_another_extension_is_refused():
+    """A client that asked for classes must not take scores for them."""
+    outputs = [{"name": "a", "parameters": {"classification": 3}}]
+    with pytest.raises(ProtocolError, match="no extension classification"):
+        oip.decode_request(orjson.dumps({"inputs": [], "outputs": outputs}))
