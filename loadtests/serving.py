@@ -71,7 +71,8 @@ class Run:
             with self.progress.stage(name):
                 yield
         except FAILURES as error:
-            why = f"{type(error).__name__}: {error}"
+            said = str(getattr(error, "stderr", None) or "").strip().splitlines()[-1:]
+            why = ": ".join([type(error).__name__, str(error), *said])
             self.measures.append(Measure(name=name, target="can be measured", measured=why, holds=False))
 
 

@@ -1,23 +1,50 @@
-"""The library alone: `python bare_index.py DIRECTORY VARIANT QUERIES.npy K SECONDS` prints searches/s."""
+"""usearch alone: `python bare_index.py DIRECTORY VARIANT QUERIES.npy K SECONDS` prints searches per second.
+
+The same file, the same graph, and as many candidates as the retriever keeps; no line of ours in the loop.
+"""
 
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow  # noqa: F401, ICN001 - before usearch, whose C++ streams break those of what is loaded later
+from usearch.index import Index
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+from tonnage.index.search import fetch_of
+from tonnage.index.stored import layouts
+from tonnage.index.variants import PADDING, variant
+
+
+def opened(directory: Path, name: str, k: int) -> tuple[Index, np.ndarray]:
+    """The graph of a variant, by the library, and the mapped file, which must outlive it.
+
+    Raises:
+        SystemExit: the variant is a scan, which no library does.
+    """
+    if variant(name).search != "hnsw":
+        raise SystemExit(f"{name} is a scan: there is no library to compare with")
+    layout = layouts(directory)[name]
+    stored = np.memmap(directory / layout.file, np.uint8, mode="r")
+    index = Index.restore(stored[PADDING:].data, view=True)
+    fetched = fetch_of(k * layout.again, items=len(index), allowed=len(index), spare=0)
+    index.expansion_search = fetched + layout.expansion
+    return index, stored
+
+
+def rate(index: Index, queries: np.ndarray, k: int, seconds: float) -> float:
+    """Searches per second, one after the other in one thread."""
+    for query in queries:
+        index.search(query, k, threads=1)
+    searches, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        index.search(queries[searches % len(queries)], k, threads=1)
+        searches += 1
+    return searches / (time.perf_counter() - started)
+
 
 if __name__ == "__main__":
-    from index import bare
-
-    directory, variant, file, k, seconds = sys.argv[1:]
-    queries = np.load(file)
-    search = bare(Path(directory), variant)
-    for query in queries:
-        search(query, int(k))
-    searches, started = 0, time.perf_counter()
-    while time.perf_counter() - started < float(seconds):
-        search(queries[searches % len(queries)], int(k))
-        searches += 1
-    print(searches / (time.perf_counter() - started))
+    place, name, file, count, duration = sys.argv[1:]
+    graph, mapped = opened(Path(place), name, int(count))
+    asked = np.load(file)[:, : graph.ndim]
+    print(rate(graph, asked, int(count), float(duration)))
