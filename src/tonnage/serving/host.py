@@ -145,13 +145,11 @@ def _application(service: str, environment: Environment) -> ASGIApp:
         import_module("tonnage.serving.grpc_door")
     if service == "retriever":
         from tonnage.serving.memory_start import prepare
-        from tonnage.serving.retriever import Retriever
-        from tonnage.serving.swap_board import Board
+        from tonnage.serving.retriever import Prepared, Retriever
 
         release, plan = prepare(environment)
-        # Made before the workers are forked, so that they share it.
-        board = Board(release.manifest.retrieval.dimensions) if environment.hot_swap else None
-        load = partial(Retriever.load, plan=plan, board=board)
+        prepared = Prepared.of(release, environment, plan)
+        load = partial(Retriever.load, prepared=prepared)
         return InferenceServer(service, load, environment, release).app
     from tonnage.releases.release import ITEMS, RANKER
     from tonnage.serving.ranker import Ranker

@@ -1,6 +1,7 @@
 """The retriever: from what a user did, or from an item, to the nearest items."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,29 @@ OUTPUTS = (
 QUERIES = ("history_rows", "history_items", "user_vector", "similar_to")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What all workers of a pod share, made before they are forked.
+
+    Attributes:
+        plan: of the pod.
+        vectors: open, so that what of an index is not mapped is shared as well. None with hot swap: the host
+            would keep the first index for ever beside those that come.
+        board: what was swapped; None without hot swap.
+    """
+
+    plan: Plan
+    vectors: Vectors | None
+    board: Board | None
+
+    @classmethod
+    def of(cls, release: Release, environment: Environment, plan: Plan) -> "Prepared":
+        """What a plan asks for."""
+        if environment.hot_swap:
+            return cls(plan=plan, vectors=None, board=Board(release.manifest.retrieval.dimensions))
+        return cls(plan=plan, vectors=Vectors.of(release, plan.chosen.name), board=None)
+
+
 class Retriever:
     """Inner-product search over the item vectors of one release, in the index that the memory plan chose.
 
@@ -70,24 +94,24 @@ class Retriever:
 
     @classmethod
     def load(
-        cls, release: Release, environment: Environment, plan: Plan | None = None, board: Board | None = None
+        cls, release: Release, environment: Environment, prepared: Prepared | None = None
     ) -> "Retriever":
         """The retriever of a release.
 
         Args:
             release: to serve.
             environment: what the service is told.
-            plan: of the pod; made here if there is none.
-            board: what was swapped; of this process alone if there is none.
+            prepared: what the host did before it forked the workers; done here if there is no host.
 
         Raises:
-            MemoryLimitError: there is no plan, and no index fits.
+            MemoryLimitError: no index fits.
         """
-        plan = plan or decide(release, environment)
-        vectors = Vectors.of(release, plan.chosen.name)
-        swapping = None
-        if environment.hot_swap:
-            swapping = Swapping(release, plan, board or Board(vectors.index.dimensions), vectors)
+        prepared = prepared or Prepared.of(release, environment, decide(release, environment))
+        plan, board = prepared.plan, prepared.board
+        vectors = prepared.vectors or Vectors.of(release, plan.chosen.name)
+        # Into this process's page table too.
+        vectors.index.load()
+        swapping = Swapping(release, plan, board, vectors) if board else None
         return cls(vectors=vectors, items=release.row_of, report=MemoryReport(plan), swapping=swapping)
 
     @property
