@@ -4,14 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tonnage.domain import Floats
 from tonnage.index import graphs
 from tonnage.index.measuring import Measured, Truth, measure, recall_of
-from tonnage.index.stored import DESCRIPTION, DTYPES, LENGTHS, Layout, describe, open_index
-from tonnage.index.tables import quantise
+from tonnage.index.stored import DESCRIPTION, DTYPES, Layout, describe, open_index
+from tonnage.index.tables import PIECE, quantise
 from tonnage.index.variants import VARIANTS, Variant, variant, variants_for
 from tonnage.telemetry import Progress
 
@@ -70,7 +72,6 @@ def build(
     ]
     needed = list(dict.fromkeys([*chosen, *(each.finer for each in chosen if each.finer is not None)]))
     (directory / DESCRIPTION).parent.mkdir(exist_ok=True)
-    np.save(directory / LENGTHS, np.sqrt(np.einsum("ij,ij->i", vectors, vectors)).astype(np.float32))
     work = _Work(vectors, directory, cache(lambda: _link(vectors, progress)))
     made = {each.name: _write(work, each) for each in needed}
     describe(directory, made)
@@ -88,8 +89,10 @@ def _link(vectors: Floats, progress: Progress) -> graphs.Links:
 
 
 def _write(work: _Work, which: Variant) -> Layout:
+    lengths = f"index/lengths-{(which.finer or which).precision}.npy"
     if which.name == "exact-f32":
-        return Layout(file=VECTORS, scale=1.0)
+        _write_lengths(work.directory / lengths, work.vectors, 1.0)
+        return Layout(file=VECTORS, lengths=lengths, scale=1.0)
     vectors, axes = work.vectors, None
     if which.precision == "i8half":
         turn, axes = _principal_axes(vectors)[:, : which.stored_dimensions(vectors.shape[1])], AXES
@@ -102,7 +105,17 @@ def _write(work: _Work, which: Variant) -> Layout:
     else:
         file = f"index/{which.name}.usearch"
         graphs.write(work.directory / file, stored, work.links())
-    return Layout(file=file, scale=scale, axes=axes)
+    if which.finer is None:
+        _write_lengths(work.directory / lengths, stored, scale)
+    return Layout(file=file, lengths=lengths, scale=scale, axes=axes)
+
+
+def _write_lengths(file: Path, stored: NDArray[Any], scale: float) -> None:
+    lengths = np.empty(len(stored), np.float32)
+    for start in range(0, len(stored), PIECE):
+        piece = stored[start : start + PIECE].astype(np.float64)
+        lengths[start : start + PIECE] = np.sqrt(np.einsum("ij,ij->i", piece, piece)) * scale
+    np.save(file, lengths, allow_pickle=False)
 
 
 def _principal_axes(vectors: Floats) -> Floats:
@@ -115,7 +128,7 @@ def _principal_axes(vectors: Floats) -> Floats:
     return turned
 
 
-def _moment(vectors: Floats) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _moment(vectors: Floats) -> NDArray[np.float64]:
     total = np.zeros((vectors.shape[1], vectors.shape[1]))
     for start in range(0, len(vectors), 65_536):
         piece = vectors[start : start + 65_536].astype(np.float64)
@@ -142,4 +155,4 @@ def _files(which: Variant, made: dict[str, Layout]) -> tuple[str, ...]:
     layout = made[which.name]
     extra = () if which.finer is None else (made[which.finer.name].file,)
     axes = () if layout.axes is None else (layout.axes,)
-    return (layout.file, DESCRIPTION, LENGTHS, *axes, *extra)
+    return (layout.file, layout.lengths, DESCRIPTION, *axes, *extra)

@@ -12,15 +12,12 @@ from tonnage.errors import IntegrityError, NotFoundError
 from tonnage.index import graphs
 from tonnage.index.graphs import Graph
 from tonnage.index.overlay import Overlay
-from tonnage.index.search import Index, Mask, best, direction, fetch_of, merged, scan_is_cheaper
+from tonnage.index.search import SPARE, Index, Mask, best, direction, fetch_of, merged, scan_is_cheaper
 from tonnage.index.tables import FileTable, Mapped, Table
 from tonnage.index.variants import Precision, variant
 
 DESCRIPTION = "index/index.json"
 """File beside the vectors that says how each variant is opened."""
-
-LENGTHS = "index/lengths.npy"
-"""float32 [n], the length of each vector."""
 
 DTYPES: dict[Precision, type] = {"f32": np.float32, "f16": np.float16, "i8": np.int8, "i8half": np.int8}
 
@@ -35,9 +32,11 @@ class Layout:
         expansion: candidates that a graph keeps beyond those it is asked for.
         again: how many are scored again for each that is asked for, where finer vectors do that.
         axes: file of the directions that are stored, float32 [d, stored]; none if all are.
+        lengths: file with the length of each vector as it is stored, float32 [n]; with finer vectors, theirs.
     """
 
     file: str
+    lengths: str
     scale: float
     expansion: int = 0
     again: int = 1
@@ -106,7 +105,7 @@ class StoredIndex:
         np.divide(cosines, lengths, out=cosines, where=lengths > 0)
         cosines = overlay.cosines(query, cosines, among)
         if self._finer is not None:
-            found, _ = best(among, cosines, k * self._layout.again, exclude)
+            found, _ = best(among, cosines, k * self._layout.again + SPARE, exclude)
             own, finer = self._lengths[found], self._finer.scores(query, found)
             np.divide(finer, own, out=finer, where=own > 0)
             return best(found, overlay.cosines(query, finer, found), k)
@@ -171,7 +170,7 @@ def open_index(directory: Path, name: str) -> Index:
     try:
         table, mapped, _ = _table(directory, name, made[name])
         finer = None if which.finer is None else _finer(directory, which.finer.name, made)
-        lengths = Mapped(directory / LENGTHS)
+        lengths = Mapped(directory / made[name].lengths)
         axes = None if made[name].axes is None else Mapped(directory / str(made[name].axes))
         return StoredIndex(
             name,

@@ -90,7 +90,8 @@ class FileTable:
     """
 
     def __init__(self, table: Table, file: Path, start: int) -> None:
-        self._row = table.stored[:0]
+        # Not a slice of it, which would keep it mapped.
+        self._row = np.empty((0, table.stored.shape[1]), table.stored.dtype)
         self._scale = table.scale
         self._file = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM)
