@@ -89,7 +89,7 @@ def faiss(place: Path, vectors: np.ndarray) -> tuple[Callable[[], None], Callabl
 
 
 def hnswlib(place: Path, vectors: np.ndarray) -> tuple[Callable[[], None], Callable[[], Search]]:
-    """The library hnswlib over float32, the only precision it has, loaded to the heap, the only way it has."""
+    """The library hnswlib over float32, its only precision, loaded to the heap, its only way."""
     import hnswlib as library
 
     file = str(place / "hnswlib")
