@@ -91,7 +91,6 @@ def measure(large: Large) -> list[Measure]:
         at_most("retriever in 512 MiB: processes killed", 0, inside.killed, ""),
         at_least(f"retriever in 512 MiB: recall@100 of {inside.plan['chosen']}", RECALL, inside.recall),
         at_most("retriever in 512 MiB: ready after the process's start", READY_S, inside.ready_s, "s"),
-        within("retriever in 512 MiB: planned for processes and index", planned(inside), sum(inside.served)),
     ]
     chosen = {"TONNAGE_INDEX": inside.plan["chosen"]}
     one, two = (held(large, workers=workers, settings=chosen) for workers in (1, 2))
@@ -145,13 +144,6 @@ def searched(index: Index, queries: Floats) -> None:
     index.load()
     for query in queries:
         index.search(query, TOP)
-
-
-def planned(held: Held) -> int:
-    """What the plan keeps for processes and index, without what is kept for bursts and the kernel."""
-    parts = {each["name"]: each["bytes"] for each in held.plan["terms"]}
-    chosen = next(each for each in held.plan["indexes"] if each["verdict"] == "chosen")
-    return int(parts["processes"] + parts["catalogue"] + chosen["resident_bytes"])
 
 
 def held(
