@@ -8,7 +8,19 @@ import typer
 
 from tonnage.errors import TonnageError
 
-VERBS = ("data", "features", "train", "release", "package", "deploy", "serve", "cluster", "up", "down")
+VERBS = (
+    "data",
+    "features",
+    "train",
+    "release",
+    "package",
+    "deploy",
+    "canary",
+    "serve",
+    "cluster",
+    "up",
+    "down",
+)
 """Modules of this package, one per verb, in the order that `--help` shows."""
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 from tonnage.errors import ConfigError
 from tonnage.settings import Section, read_toml
 
-SECTIONS = ("dataset", "features", "training", "index", "registry", "packaging", "deployment")
+SECTIONS = ("dataset", "features", "training", "index", "registry", "packaging", "deployment", "canary")
 
 S = TypeVar("S", bound=Section)
 
