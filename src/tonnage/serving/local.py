@@ -109,7 +109,8 @@ def serve_locally(
     work_dir.mkdir(parents=True, exist_ok=True)
     ports = dict(zip(BENTOS, [free_port(), free_port(), free_port(port)], strict=True))
     environment = {
-        **os.environ,
+        # Feast sets it in whoever imports it; three services that share a directory count as one.
+        **{name: value for name, value in os.environ.items() if name != "PROMETHEUS_MULTIPROC_DIR"},
         "TONNAGE_RELEASE_DIR": str(release_dir.absolute()),
         "TONNAGE_ONLINE_STORE": online_store,
         "TONNAGE_RETRIEVER_URL": f"http://{HOST}:{ports['retriever']}",

@@ -1,11 +1,9 @@
 """Retriever and ranker over the network, by the Open Inference Protocol with binary tensors."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
 import numpy as np
 
 from tonnage.domain import Floats, ReleaseId, Rows
@@ -16,12 +14,7 @@ from tonnage.serving.edge import DEADLINE, RELEASE, REQUEST_ID
 from tonnage.serving.metrics import Metrics
 from tonnage.serving.ports import Call, LateError, Nearest, Shortlist
 from tonnage.serving.tensors import Array, ProtocolError, Tensors
-
-KEEP_ALIVE_S = 4.0
-"""Idle time after which a connection is not used again; below uvicorn's 5 s, or a call meets a closed one."""
-
-CONNECTIONS = 64
-"""Kept to each neighbour at most."""
+from tonnage.serving.wire import Wire
 
 
 class RemoteModel:
@@ -31,26 +24,16 @@ class RemoteModel:
         name: of the model.
         url: of the service.
         release: the only one whose answers are taken.
-        kept: session with kept connections.
-        fresh: session that connects anew for each call, so that a Service picks another pod.
         metrics: counts conflicts.
     """
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        url: str,
-        release: ReleaseId,
-        kept: aiohttp.ClientSession,
-        fresh: aiohttp.ClientSession,
-        metrics: Metrics,
-    ) -> None:
+    def __init__(self, *, name: str, url: str, release: ReleaseId, metrics: Metrics) -> None:
         self._name = name
-        self._url = f"{url.rstrip('/')}/v2/models/{name}"
-        self._release = release
-        self._kept, self._fresh = kept, fresh
         self._metrics = metrics
+        self._wire = Wire(url)
+        path, binary = f"/v2/models/{name}", {"content-type": "application/octet-stream"}
+        self._infer = self._wire.head("POST", f"{path}/infer", {RELEASE: release, **binary})
+        self._ready = self._wire.head("GET", f"{path}/ready", {RELEASE: release})
 
     async def infer(
         self, call: Call, inputs: Tensors, parameters: Mapping[str, Any] | None = None
@@ -62,50 +45,47 @@ class RemoteModel:
             DependencyError: neither attempt was answered by this release.
         """
         body, length = oip.encode_request(inputs, parameters=parameters)
-        headers = {
-            RELEASE: self._release,
-            REQUEST_ID: call.request_id,
-            DEADLINE: f"{1000 * call.timeout_s:.1f}",
-            "content-type": "application/octet-stream",
-            **({oip.HEADER_LENGTH: str(length)} if length is not None else {}),
-        }
+        # The edge lets no request id in that could end a line.
+        head = (
+            f"{REQUEST_ID}: {call.request_id}\r\n"
+            f"{DEADLINE}: {1000 * call.timeout_s:.1f}\r\n"
+            f"{oip.HEADER_LENGTH}: {len(body) if length is None else length}\r\n"
+        )
+        question = self._infer + head.encode("latin-1")
         try:
             async with asyncio.timeout(call.timeout_s):
                 try:
-                    return await self._post(self._kept, body, headers)
+                    return await self._ask(question, body, anew=False)
                 except DependencyError:
-                    return await self._post(self._fresh, body, headers)
+                    return await self._ask(question, body, anew=True)
         except TimeoutError as error:
             raise LateError(f"the {self._name} did not answer in time", timeout_s=call.timeout_s) from error
 
     async def is_ready(self, timeout_s: float) -> bool:
         """Whether a service of this release says that it is ready."""
         try:
-            async with (
-                asyncio.timeout(timeout_s),
-                self._fresh.get(f"{self._url}/ready", headers={RELEASE: self._release}) as answer,
-            ):
-                return answer.status == 200
-        except (TimeoutError, aiohttp.ClientError, OSError):
+            async with asyncio.timeout(timeout_s):
+                return (await self._wire.ask(self._ready, anew=True)).status == 200
+        except (TimeoutError, OSError):
             return False
 
-    async def _post(
-        self, session: aiohttp.ClientSession, body: bytes, headers: Mapping[str, str]
-    ) -> dict[str, Array]:
+    def close(self) -> None:
+        """Let the connections go."""
+        self._wire.close()
+
+    async def _ask(self, question: bytes, body: bytes, *, anew: bool) -> dict[str, Array]:
         try:
-            async with session.post(f"{self._url}/infer", data=body, headers=headers) as answer:
-                content = await answer.read()
-                if answer.status == 409:
-                    self._metrics.conflict()
-                if answer.status != 200:
-                    raise DependencyError(
-                        f"the {self._name} refused: {content[:300].decode('utf-8', 'replace')}",
-                        status=answer.status,
-                    )
-                length = answer.headers.get(oip.HEADER_LENGTH)
-                return oip.decode_response(content, int(length) if length else None)
-        except (aiohttp.ClientError, OSError) as error:
+            answer = await self._wire.ask(question, body, anew=anew)
+        except OSError as error:
             raise DependencyError(f"the {self._name} does not answer: {error}") from error
+        if answer.status == 409:
+            self._metrics.conflict()
+        if answer.status != 200:
+            said = answer.body[:300].decode("utf-8", "replace")
+            raise DependencyError(f"the {self._name} refused: {said}", status=answer.status)
+        length = answer.headers.get(oip.HEADER_LENGTH.encode(), b"")
+        try:
+            return oip.decode_response(answer.body, int(length) if length.isdigit() else None)
         except ProtocolError as error:
             raise DependencyError(f"the {self._name} answers nonsense: {error}") from error
 
@@ -160,22 +140,3 @@ class RemoteRanking:
     async def explain(self, call: Call, shortlist: Shortlist) -> Floats:
         """See `Ranking.explain`."""
         return (await self._model.infer(call, shortlist.tensors(), {"explain": True}))["contributions"]
-
-
-@asynccontextmanager
-async def connections() -> AsyncIterator[tuple[aiohttp.ClientSession, aiohttp.ClientSession]]:
-    """Two sessions: one that keeps its connections, and one that never does."""
-    kept = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS, keepalive_timeout=KEEP_ALIVE_S)
-    fresh = aiohttp.TCPConnector(limit=0, force_close=True)
-    async with _session(kept) as kept_session, _session(fresh) as fresh_session:
-        yield kept_session, fresh_session
-
-
-def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        # Each call has its own limit around it.
-        timeout=aiohttp.ClientTimeout(total=None),
-        auto_decompress=False,
-    )

@@ -19,7 +19,7 @@ from tonnage.serving.environment import Environment
 from tonnage.serving.lifecycle import Running, open_servable, running
 from tonnage.serving.ports import Call
 from tonnage.serving.recommender import Recommender
-from tonnage.serving.remote import RemoteModel, RemoteRanking, RemoteRetrieval, connections
+from tonnage.serving.remote import RemoteModel, RemoteRanking, RemoteRetrieval
 from tonnage.serving.users import StoredUsers, open_users
 
 WARM_UP_S = 5.0
@@ -76,7 +76,9 @@ class RecommenderService:
         async with AsyncExitStack() as stack:
             release = self._release or open_servable(environment, only=FILES)
             own = stack.enter_context(running("recommender", environment, self._edge, release))
-            retriever, ranker = await stack.enter_async_context(_neighbours(environment, own))
+            retriever, ranker = _neighbours(environment, own)
+            stack.callback(retriever.close)
+            stack.callback(ranker.close)
             users = open_users(environment.online_store)
             stack.push_async_callback(users.close)
             # The first read connects: no request should pay for it. A store may come later.
@@ -117,18 +119,11 @@ class RecommenderService:
         return self._met_neighbours
 
 
-@asynccontextmanager
-async def _neighbours(
-    environment: Environment, own: Running
-) -> AsyncIterator[tuple[RemoteModel, RemoteModel]]:
-    async with connections() as (kept, fresh):
+def _neighbours(environment: Environment, own: Running) -> tuple[RemoteModel, RemoteModel]:
+    def model(name: str, url: str) -> RemoteModel:
+        return RemoteModel(name=name, url=url, release=own.release.id, metrics=own.metrics)
 
-        def model(name: str, url: str) -> RemoteModel:
-            return RemoteModel(
-                name=name, url=url, release=own.release.id, kept=kept, fresh=fresh, metrics=own.metrics
-            )
-
-        yield model("retriever", environment.retriever_url), model("ranker", environment.ranker_url)
+    return model("retriever", environment.retriever_url), model("ranker", environment.ranker_url)
 
 
 def _recommender(
