@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tonnage.domain import Floats, Rows
 from tonnage.errors import IntegrityError
-from tonnage.index.tables import Mapped, Table, quantise
+from tonnage.index.tables import I8, Mapped, Table, quantise
 from tonnage.index.variants import CONNECTIVITY, PADDING
 
 EQUALISED = 0.35
@@ -145,9 +145,6 @@ def _equalised(vectors: Floats) -> Floats:
 def _as(query: Floats, dtype: np.dtype[Any]) -> NDArray[Any]:
     """The query in a graph's own components; its length does not change the order of the answer."""
     # usearch would divide float32 by its length on the way to int8.
-    if dtype == np.int8:
-        stored, _ = quantise(query[None], np.int8)
-        asked: NDArray[Any] = stored[0]
-        return asked
     largest = float(np.abs(query).max(initial=0.0))
-    return query / np.float32(largest) if largest > 0 else query
+    unit = query / np.float32(largest) if largest > 0 else query
+    return np.rint(unit * np.float32(I8)).astype(np.int8) if dtype == np.int8 else unit

@@ -55,8 +55,9 @@ class Overlay:
 
     def scores(self, query: Floats, stored: Floats, rows: Rows | None) -> Floats:
         """The inner products of rows, or of all, with those of the replaced in place; `stored` is changed."""
-        where, which = self._replaced(rows)
-        stored[where] = self.vectors_[which] @ query
+        if len(self.rows):
+            where, which = self._replaced(rows)
+            stored[where] = self.vectors_[which] @ query
         return stored
 
     def cosines(self, query: Floats, stored: Floats, rows: Rows | None) -> Floats:

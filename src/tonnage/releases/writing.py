@@ -48,7 +48,7 @@ from tonnage.training.trained import Names, Trained
 LIBRARIES = ("numpy", "pyarrow", "scipy", "scikit-learn", "implicit", "usearch", "xgboost-cpu", "xgboost")
 """Whose versions can change what training finds; the ones that are installed are recorded."""
 
-QUERIES = 200
+QUERIES = 400
 """Users that are made up to measure an index with."""
 
 LONGEST_HISTORY = 20
