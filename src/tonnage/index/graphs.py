@@ -107,7 +107,7 @@ class Graph:
         self._index = _usearch(table.stored.shape[1], table.stored.dtype)
         self._index.view(mapped.bytes[PADDING:].data)
         self._mapped, self._dtype = mapped, table.stored.dtype
-        # usearch gives all of its callers the same scratch space.
+        # The expansion is a setting of the whole index, so nobody else may set it before one has searched.
         self._turn = threading.Lock()
 
     def nearest(self, query: Floats, count: int, expansion: int) -> Rows:
