@@ -153,16 +153,15 @@ def fit(
     until = events.until(at)
     weights = until.weights(at)
     statistics = features.item_rows(catalogue.items, at)[[*ranking.ITEM]].to_numpy(np.float32)
-    neighbours = co_purchase.fit(weights, catalogue.content, config)
     seven, fourteen, month, buyers = _buyers(statistics)
     recent = sources.recent_popularity(seven, fourteen, month)
     return Moment(
         at=at,
         catalogue=catalogue,
         vectors=als.fit(weights, catalogue.content, config),
-        neighbours=neighbours,
+        neighbours=co_purchase.fit(weights, catalogue.content, config),
         statistics=statistics,
-        demand=demand.columns(until, statistics, neighbours, at=at),
+        demand=demand.columns(until, statistics, at=at, threads=config.threads),
         popularity=_beyond(sources.popularity(recent, buyers), statistics),
         recent_popularity=recent,
         allowed=np.ones(len(buyers), np.bool_) if everything else buyers > 0,

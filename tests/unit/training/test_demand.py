@@ -25,25 +25,28 @@ def events(*told: tuple[int, int, int]) -> Events:
     )
 
 
-def columns(
-    past: Events, month: list[float], neighbours: list[list[int]], strengths: list[list[float]]
-) -> dict[str, list[float]]:
+def columns(past: Events, month: list[float]) -> dict[str, list[float]]:
     statistics = np.zeros((3, len(ranking.ITEM)), np.float32)
     statistics[:, ranking.ITEM.index("trend_month")] = month
-    pairs = np.array(neighbours, np.int32), np.array(strengths, np.float32)
-    told = demand.columns(past, statistics, pairs, at=AT)
+    told = demand.columns(past, statistics, at=AT, threads=1)
     return dict(zip(demand.COLUMNS, told.T.tolist(), strict=True))
 
 
 def test_a_buyer_counts_once_however_often_within_a_window_that_reaches_back_whole_days() -> None:
     past = events((2, 0, 181), (1, 0, 180), (0, 0, 56), (0, 0, 3), (0, 1, 1))
-    told = columns(past, [0, 0, 0], [[-1]] * 3, [[0]] * 3)
+    told = columns(past, [0, 0, 0])
     np.testing.assert_allclose(told["buyers_56"], np.log1p([1, 1, 0]), rtol=1e-6)
     np.testing.assert_allclose(told["buyers_180"], np.log1p([2, 1, 0]), rtol=1e-6)
 
 
-def test_neighbours_tell_by_their_weights_and_only_where_they_are_known() -> None:
-    """A neighbour of whom nothing is known, or none at all, must not pull the mean towards zero."""
-    past = events((0, 0, 9))
-    told = columns(past, [1.0, 3.0, np.nan], [[1, 2], [0, 1], [-1, -1]], [[2, 5], [1, 3], [0, 0]])
-    np.testing.assert_allclose(told["neighbours_trend"], [3.0, 2.5, np.nan])
+def test_companions_tell_of_a_fashion_and_an_item_not_of_its_own() -> None:
+    """Items of the same buyers lend their trend; of an item that nobody shared, nothing is known."""
+    past = events((0, 0, 9), (0, 1, 9), (1, 0, 8), (1, 1, 8), (2, 2, 7))
+    told = columns(past, [1.0, 3.0, 5.0])
+    np.testing.assert_allclose(told["companions_trend"], [3.0, 1.0, np.nan])
+
+
+def test_a_companion_of_which_nothing_is_known_does_not_pull_the_mean_to_zero() -> None:
+    past = events((0, 0, 9), (0, 1, 9), (0, 2, 9))
+    told = columns(past, [1.0, 3.0, np.nan])
+    np.testing.assert_allclose(told["companions_trend"], [3.0, 1.0, 2.0])
