@@ -1,17 +1,15 @@
 """The ranker as a BentoML service: wiring only."""
 
-import os
-
 import bentoml
 
 from tonnage.releases.release import Release
 from tonnage.serving.bento import settings
 from tonnage.serving.environment import Environment
-from tonnage.serving.host import take_over
+from tonnage.serving.host import environment_or_exit, take_over
 from tonnage.serving.inference_server import InferenceServer, Model
 from tonnage.serving.lifecycle import refuse_unless_servable
 
-environment = Environment.read(os.environ)
+environment = environment_or_exit()
 
 
 def load(release: Release, environment: Environment) -> Model:

@@ -1,16 +1,13 @@
 """The recommender as a BentoML service: wiring only."""
 
-import os
-
 import bentoml
 
 from tonnage.serving.application import RecommenderServer
 from tonnage.serving.bento import settings
-from tonnage.serving.environment import Environment
-from tonnage.serving.host import take_over
+from tonnage.serving.host import environment_or_exit, take_over
 from tonnage.serving.lifecycle import refuse_unless_servable
 
-environment = Environment.read(os.environ)
+environment = environment_or_exit()
 server = RecommenderServer(environment)
 
 

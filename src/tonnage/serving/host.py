@@ -61,6 +61,19 @@ class Listening(BaseModel):
         return f"{host}:{self.port}"
 
 
+def environment_or_exit() -> Environment:
+    """What the service is told; a pod that is told nonsense ends here, with one line.
+
+    Raises:
+        SystemExit: with the error's exit code.
+    """
+    try:
+        return Environment.read(os.environ)
+    except TonnageError as error:
+        sys.stderr.write(f"tonnage: {error}\n")
+        raise SystemExit(error.exit_code) from None
+
+
 def take_over(service: str, environment: Environment, refuse: Callable[[Environment], None]) -> None:
     """Replace BentoML's launcher by the service's own process; called in BentoML's deployment hook.
 
@@ -108,8 +121,8 @@ def main(service: str, listening: Listening) -> NoReturn:
     Raises:
         SystemExit: always; with an error's own code, after one line, when there is nothing to serve.
     """
+    environment = environment_or_exit()
     try:
-        environment = Environment.read(os.environ)
         application = _application(service, environment)
     except TonnageError as error:
         sys.stderr.write(f"tonnage: {error}\n")
