@@ -33,6 +33,7 @@ UNNEEDED_DIRECTORIES = ("__pycache__", "tests")
 """At any depth. Libraries' own tests; what they import at run time is called `testing`."""
 
 UNNEEDED_PATHS = (
+    "*__mypyc.*.so",  # of the type checker, see mypy below; no other library compiled so lies at the top
     "bin",  # their first line names the interpreter that installed them; the entry point runs modules
     "dask/*/tests",
     "feast/ui",  # a web application
