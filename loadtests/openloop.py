@@ -128,6 +128,7 @@ class _Generator:
     under_way: int = 0
     started: float = 0.0
     quiet: asyncio.Event = field(default_factory=asyncio.Event)
+    connections: set["_Connection"] = field(default_factory=set)
 
     async def run(self, phases: Sequence[Phase]) -> Seen:
         self.started, begin = time.monotonic(), 0.0
@@ -144,8 +145,11 @@ class _Generator:
         with suppress(TimeoutError):
             async with asyncio.timeout(GRACE_S):
                 await self.quiet.wait()
-        unanswered = [Answer(0.0, GRACE_S, NO_ANSWER)] * self.under_way
-        return Seen([*self.answers, *unanswered])
+        # A connection that is aborted while it is asked tells so: nobody answered.
+        for each in tuple(self.connections):
+            each.abort()
+        await asyncio.sleep(0.1)
+        return Seen(self.answers)
 
     def _send(self, due: float) -> None:
         self.sent += 1
@@ -197,6 +201,10 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
+        self._generator.connections.add(self)
+
+    def abort(self) -> None:
+        self._transport.abort()
 
     def ask(self, message: bytes, due: float) -> None:
         self._due, self._retry_after, self._body = due, False, b""
@@ -232,6 +240,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         generator = self._generator
+        generator.connections.discard(self)
         generator.open -= 1
         if self._due is not None:
             generator.ended(Answer(self._due, generator.since(self._due), NO_ANSWER))
