@@ -40,7 +40,7 @@ class TrainingConfig(Section):
     factors: int = Field(default=64, ge=1)
     regularization: float = Field(default=150.0, gt=0)
     alpha: float = Field(default=40.0, gt=0)
-    iterations: int = Field(default=15, ge=1)
+    iterations: int = Field(default=10, ge=1)
     ease_items: int = Field(default=8_000, ge=0)
     ease_regularization: float = Field(default=1000.0, gt=0)
     neighbours: int = Field(default=400, ge=1)
