@@ -1,6 +1,7 @@
 """One model behind the Open Inference Protocol, whatever door a request comes through: HTTP or gRPC."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
@@ -104,9 +105,25 @@ class DataPlane:
     together: Together | None = None
 
     @classmethod
-    def of(cls, name: str, running: Running, model: Model, *, budget_s: float) -> Self:
-        """A model, and who gets in to it: as many at once as it computes together."""
-        together = Together(model) if isinstance(model, Batched) else None
+    def of(
+        cls,
+        name: str,
+        running: Running,
+        model: Model,
+        *,
+        budget_s: float,
+        thread: ThreadPoolExecutor | None = None,
+    ) -> Self:
+        """A model, and who gets in to it: as many at once as it computes together.
+
+        Args:
+            name: of the model.
+            running: the service around it.
+            model: what answers.
+            budget_s: longest time that a request should spend inside.
+            thread: where requests are computed together; by default on the event loop.
+        """
+        together = Together(model, thread) if isinstance(model, Batched) else None
         at_once = model.together if isinstance(model, Batched) else 1
         admission = Admission(concurrency=at_once, budget_s=budget_s)
         return cls(name=name, running=running, model=model, admission=admission, together=together)

@@ -1,6 +1,7 @@
 """The Open Inference Protocol over HTTP and gRPC for one model: what retriever and ranker share."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cache
 
@@ -98,7 +99,10 @@ class InferenceServer:
                 model.observe(own.metrics)
             if isinstance(model, Routed):
                 stack.enter_context(self._routed(model))
-            plane = DataPlane.of(self._name, own, model, budget_s=environment.queue_ms / 1000)
+            # gRPC takes calls in on the event loop, one by one: while that computes, they pile up inside of
+            # gRPC, where nobody refuses them.
+            thread = stack.enter_context(ThreadPoolExecutor(1)) if environment.grpc_port else None
+            plane = DataPlane.of(self._name, own, model, budget_s=environment.queue_ms / 1000, thread=thread)
             await stack.enter_async_context(watched(plane.admission, own.metrics))
             if environment.grpc_port:
                 # grpc weighs 24 MB, for nothing where the port is shut.

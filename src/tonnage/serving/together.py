@@ -7,6 +7,7 @@ others to come: what is there when the event loop comes round is computed.
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, runtime_checkable
 
 from tonnage.errors import TonnageError
@@ -33,10 +34,11 @@ class Together:
 
     Args:
         model: computes; whoever lets requests in keeps their number at `model.together`.
+        thread: where it computes; by default on the event loop, which saves two hand-overs.
     """
 
-    def __init__(self, model: Batched) -> None:
-        self._model = model
+    def __init__(self, model: Batched, thread: ThreadPoolExecutor | None = None) -> None:
+        self._model, self._thread = model, thread
         self._waiting: list[tuple[Inference, asyncio.Future[Tensors]]] = []
 
     async def infer(self, request: Inference) -> Tensors:
@@ -58,12 +60,25 @@ class Together:
 
     def _compute(self) -> None:
         waiting, self._waiting = self._waiting, []
-        answers: Sequence[Tensors | Exception]
+        requests = [request for request, _ in waiting]
+        if self._thread is None:
+            self._tell(waiting, self._answers(requests))
+            return
+        done = asyncio.get_running_loop().run_in_executor(self._thread, self._answers, requests)
+        done.add_done_callback(lambda answers: self._tell(waiting, answers.result()))
+
+    def _answers(self, requests: Sequence[Inference]) -> Sequence[Tensors | Exception]:
         try:
-            answers = self._model.infer_together([request for request, _ in waiting])
+            return self._model.infer_together(requests)
         except Exception as error:  # noqa: BLE001
             # Each of them has to hear it, or its caller waits for ever.
-            answers = [error] * len(waiting)
+            return [error] * len(requests)
+
+    def _tell(
+        self,
+        waiting: Sequence[tuple[Inference, asyncio.Future[Tensors]]],
+        answers: Sequence[Tensors | Exception],
+    ) -> None:
         for (_, future), answer in zip(waiting, answers, strict=True):
             if future.done():
                 continue
