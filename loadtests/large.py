@@ -31,7 +31,7 @@ from simulated import (
     item_table,
     user_table,
 )
-from tonnage.domain import SOURCES, Floats, Rows
+from tonnage.domain import SOURCES, Floats
 from tonnage.features import ranking, sources
 from tonnage.features.config import FeaturesConfig
 from tonnage.files import whole_directory
@@ -125,7 +125,7 @@ def _make(root: Path, shape: Shape, progress: Progress) -> None:
         build(data, root / "build" / "features", FeaturesConfig(item_every_days=DAYS), progress=progress)
     with progress.stage("release"):
         trained = _trained(simulated, prices, interactions)
-        np.save(root / "queries.npy", _queries(trained, baskets[:QUERIES]))
+        np.save(root / "queries.npy", _queries(trained.item_vectors, trained.gram, interactions))
         releases = root / "build" / "releases"
         index = IndexConfig(variants=shape.variants or None)
         written = write_release(trained, releases, index=index, progress=progress)
@@ -133,15 +133,14 @@ def _make(root: Path, shape: Shape, progress: Progress) -> None:
     (root / "tonnage.toml").write_text('[deployment]\nname = "large"\nnamespace = "large"\n')
 
 
-def _queries(trained: Trained, baskets: Sequence[Rows]) -> Floats:
-    return np.stack(
-        [
-            sources.fold_in(
-                trained.item_vectors, trained.gram, rows, np.ones(len(rows), np.float32), alpha=ALPHA
-            )
-            for rows in baskets
-        ]
-    )
+def _queries(vectors: Floats, gram: Floats, interactions: pd.DataFrame) -> Floats:
+    """Vectors of users as serving folds them in at the end of the data, float32 [`QUERIES` at most, d]."""
+    rows = interactions["item_id"].str[1:].astype(np.int32).to_numpy()
+    age_s = (pd.Timestamp(UNTIL) - interactions["at"]).dt.total_seconds().to_numpy()
+    weights = sources.weights_of(np.ones(len(rows), np.float32), age_s)
+    users = list(interactions.groupby("user_id").indices.values())[:QUERIES]
+    folded = [sources.fold_in(vectors, gram, rows[own], weights[own], alpha=ALPHA) for own in users]
+    return np.stack(folded)
 
 
 def _trained(simulated: Simulated, prices: Numbers, interactions: pd.DataFrame) -> Trained:

@@ -23,6 +23,9 @@ DAYS = 28
 
 VOCABULARIES = {"country": ["France", "Germany", "United Kingdom"]}
 CATEGORIES = 40
+NEAR = 10.0
+"""How much likelier a cluster is liked for one more of the cosine between it and a taste, as a logarithm."""
+
 CHUNK = 100_000
 
 Numbers = NDArray[Any]
@@ -71,6 +74,8 @@ class Simulated:
         spectrum = (1 + np.arange(shape.dimensions, dtype=np.float32)) ** -0.5
         turn = np.linalg.qr(random.normal(size=(shape.dimensions, shape.dimensions)))[0].astype(np.float32)
         centres = random.standard_normal((clusters, shape.dimensions), np.float32)
+        turned = (centres * spectrum) @ turn
+        self.directions = turned / np.linalg.norm(turned, axis=1, keepdims=True)
         vectors = np.empty((shape.items, shape.dimensions), np.float32)
         for start in range(0, shape.items, CHUNK):
             own = self.cluster[start : start + CHUNK]
@@ -100,17 +105,29 @@ class Simulated:
         return rows, np.where(rows >= 0, weights, 0.0).astype(np.float32)
 
     def baskets(self) -> list[Rows]:
-        """The distinct items of each user: of a few clusters, the popular ones more often."""
+        """The distinct items of each user: of a few clusters, the popular ones more often.
+
+        The clusters lie near each other, but for one: what people have together is what a factorisation puts
+        together.
+        """
         bounds = np.concatenate([[0.0], np.cumsum(self.weights[self.order])])
         baskets = []
         for _ in range(self.shape.users):
             count = int(np.clip(self.random.lognormal(np.log(40), 0.8), 5, 400))
-            liked = self.random.integers(0, len(self.starts) - 1, 5)
+            liked = self._liked()
             which = liked[self.random.choice(5, count, p=[0.4, 0.25, 0.15, 0.1, 0.1])]
             low, high = bounds[self.starts[which]], bounds[self.starts[which + 1]]
             drawn = np.searchsorted(bounds, self.random.uniform(low, high), side="right") - 1
             baskets.append(np.unique(self.order[drawn.clip(0, self.shape.items - 1)]).astype(np.int32))
         return baskets
+
+    def _liked(self) -> Numbers:
+        """Five clusters of one user: four near a taste, by how near, and any other."""
+        clusters = len(self.directions)
+        taste = self.directions[self.random.integers(clusters)]
+        nearness = np.exp(NEAR * (self.directions @ taste).astype(np.float64))
+        near = self.random.choice(clusters, 4, p=nearness / nearness.sum())
+        return np.append(near, self.random.integers(clusters))
 
 
 def item_table(simulated: Simulated, prices: Numbers) -> pa.Table:
