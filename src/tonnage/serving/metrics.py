@@ -4,13 +4,13 @@ BentoML's own request metrics label the raw path, so they are switched off in th
 `/metrics` instead.
 """
 
-import os
 from collections.abc import Mapping
 from functools import cache
 from typing import TypeVar
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.values import MutexValue, ValueClass
 
 from tonnage.serving.slates import Slate
 
@@ -35,8 +35,9 @@ class Metrics:
 
     def __init__(self, *, service: str, track: str, release: str) -> None:
         registry = self._registry = CollectorRegistry()
-        # Asked now: Feast sets the variable when it is imported, too late for the client to heed it.
-        self._shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ
+        # Not asked of the environment: Feast sets the variable when it is imported, often too late for the
+        # client to heed it.
+        self._shared = ValueClass is not MutexValue
         self._own = {"service": service, "track": track, "release": release}
         self._requests = self._histogram(
             "tonnage_request_seconds", "Time to answer, per route and status.", "route", "status"

@@ -86,6 +86,7 @@ def as_training_knows(opened) -> moment.Moment:
         neighbours=(opened.neighbour_rows, opened.neighbour_weights),
         statistics=opened.item_features,
         popularity=column("popularity"),
+        demand=np.empty((ITEMS, 0)),
         recent_popularity=column("recent_popularity"),
         allowed=np.ones(ITEMS, np.bool_),
     )
