@@ -18,7 +18,7 @@ from tonnage.errors import TonnageError
 from tonnage.releases.release import Release
 from tonnage.serving.admission import Reason, RefusedError
 from tonnage.serving.collector import quiet_collector
-from tonnage.serving.dataplane import MAX_BODY, DataPlane, Model, Observed, Routed, TensorSpec, about_server
+from tonnage.serving.dataplane import MAX_BODY, DataPlane, Model, Observed, Routed, about_server
 from tonnage.serving.edge import RELEASE, Edge, EdgeSettings, NothingThere
 from tonnage.serving.environment import Environment
 from tonnage.serving.inference import Inference
@@ -26,8 +26,6 @@ from tonnage.serving.ledger import Ledger
 from tonnage.serving.lifecycle import running
 from tonnage.serving.metrics import CONTENT_TYPE
 from tonnage.serving.watching import watched
-
-__all__ = ["MAX_BODY", "InferenceServer", "Model", "TensorSpec"]
 
 
 class InferenceServer:

@@ -65,7 +65,7 @@ class _Window:
     def look(self) -> None:
         """Read the memory, write the metrics."""
         now = self._memory()
-        self._admission.memory_share = now.working_set / now.limit if now and now.limit else 0.0
+        self._admission.memory_share = now.needed / now.limit if now and now.limit else 0.0
         self._limit.set(self._admission.limit)
         self._queued.set(self._admission.queued)
         for reason, count in self._admission.refused.items():
