@@ -27,10 +27,13 @@ class Measure:
     holds: bool
 
 
-def at_most(name: str, limit: float, figure: float, unit: str) -> Measure:
+def at_most(name: str, limit: float, figure: float, unit: str = "") -> Measure:
     """A promise that a figure stays at or below a limit."""
     return Measure(
-        name=name, target=f"<= {limit:g} {unit}", measured=f"{figure:.4g} {unit}", holds=figure <= limit
+        name=name,
+        target=f"<= {limit:g} {unit}".strip(),
+        measured=f"{figure:.4g} {unit}".strip(),
+        holds=figure <= limit,
     )
 
 
