@@ -116,7 +116,7 @@ def test_helm_test_holds_and_leaves_no_pod(
     cluster: ClusterAccess, config: DeploymentConfig, kubectl: Kubectl
 ):
     said = cluster.run_helm("test", config.name, "--namespace", config.namespace, timeout_s=300)
-    assert said.count("Succeeded") == 6
+    assert said.count("Succeeded") == 7
     assert kubectl("get", "pods", "--selector", "app.kubernetes.io/component=check", "--output", "name") == ""
 
 
