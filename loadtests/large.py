@@ -11,7 +11,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -43,7 +43,11 @@ from tonnage.telemetry import Progress, Spoken
 from tonnage.training.trained import DataWindow, Trained
 
 ALPHA, REGULARIZATION = 40.0, 50.0
+TUNED = 400
+"""Users that the release itself measures its index with; `queries.npy` holds others."""
+
 QUERIES = 2_000
+"""Users in `queries.npy` at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +129,8 @@ def _make(root: Path, shape: Shape, progress: Progress) -> None:
         build(data, root / "build" / "features", FeaturesConfig(item_every_days=DAYS), progress=progress)
     with progress.stage("release"):
         trained = _trained(simulated, prices, interactions)
-        np.save(root / "queries.npy", _queries(trained.item_vectors, trained.gram, interactions))
+        np.save(root / "queries.npy", trained.queries[TUNED:])
+        trained = replace(trained, queries=trained.queries[:TUNED])
         releases = root / "build" / "releases"
         index = IndexConfig(variants=shape.variants or None)
         written = write_release(trained, releases, index=index, progress=progress)
@@ -134,11 +139,11 @@ def _make(root: Path, shape: Shape, progress: Progress) -> None:
 
 
 def _queries(vectors: Floats, gram: Floats, interactions: pd.DataFrame) -> Floats:
-    """Vectors of users as serving folds them in at the end of the data, float32 [`QUERIES` at most, d]."""
+    """Vectors of users as serving folds them in at the end of the data, float32 [m, d]."""
     rows = interactions["item_id"].str[1:].astype(np.int32).to_numpy()
     age_s = (pd.Timestamp(UNTIL) - interactions["at"]).dt.total_seconds().to_numpy()
     weights = sources.weights_of(np.ones(len(rows), np.float32), age_s)
-    users = list(interactions.groupby("user_id").indices.values())[:QUERIES]
+    users = list(interactions.groupby("user_id").indices.values())[: TUNED + QUERIES]
     folded = [sources.fold_in(vectors, gram, rows[own], weights[own], alpha=ALPHA) for own in users]
     return np.stack(folded)
 
@@ -149,11 +154,13 @@ def _trained(simulated: Simulated, prices: Numbers, interactions: pd.DataFrame) 
     items = item_table(simulated, prices)
     names = ranking.names(VOCABULARIES)
     statistics = np.column_stack([items[name].to_numpy()[:CHUNK] for name in names.item])
+    gram = (vectors.T @ vectors + REGULARIZATION * np.eye(shape.dimensions)).astype(np.float32)
     return Trained(
         items=items,
         item_vectors=vectors,
-        gram=(vectors.T @ vectors + REGULARIZATION * np.eye(shape.dimensions)).astype(np.float32),
+        gram=gram,
         alpha=ALPHA,
+        queries=_queries(vectors, gram, interactions),
         neighbour_rows=rows,
         neighbour_weights=weights,
         ranker=_ranker(simulated.random, names, statistics),

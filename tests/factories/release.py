@@ -63,6 +63,7 @@ def trained(
         item_vectors=vectors,
         gram=(vectors.T @ vectors + 0.1 * np.eye(dimensions)).astype(np.float32),
         alpha=40.0,
+        queries=vectors[::2] + vectors[: (items + 1) // 2],
         neighbour_rows=rows,
         neighbour_weights=weights,
         ranker=_ranker(random, names),

@@ -15,7 +15,6 @@ import pyarrow as pa
 import tonnage
 from tonnage.domain import Floats
 from tonnage.errors import IntegrityError, NotFoundError
-from tonnage.features.sources import fold_in
 from tonnage.files import sha256_of, whole_directory
 from tonnage.index import Measured, build
 from tonnage.releases.config import IndexConfig
@@ -48,12 +47,6 @@ from tonnage.training.trained import Names, Trained
 LIBRARIES = ("numpy", "pyarrow", "scipy", "scikit-learn", "implicit", "usearch", "xgboost-cpu", "xgboost")
 """Whose versions can change what training finds; the ones that are installed are recorded."""
 
-QUERIES = 400
-"""Users that are made up to measure an index with."""
-
-LONGEST_HISTORY = 20
-"""Most items of such a user."""
-
 
 def write_release(
     trained: Trained,
@@ -84,7 +77,7 @@ def write_release(
             np.load(staged / ITEM_VECTORS, mmap_mode="r", allow_pickle=False),
             staged / RETRIEVAL,
             variants=settings.variants,
-            queries=_queries(trained),
+            queries=trained.queries,
             recall=settings.recall_floor,
             progress=progress or Silent(),
         )
@@ -136,20 +129,6 @@ def _check_vectors(trained: Trained) -> None:
         )
     if not np.isfinite(trained.item_vectors).all():
         raise IntegrityError(f"{ITEM_VECTORS} holds a number that is not finite")
-
-
-def _queries(trained: Trained) -> Floats:
-    """Vectors of users that nobody trained on, float32 [QUERIES, d]: each had items that go together."""
-    random = np.random.default_rng(7)
-    n, queries = len(trained.items), np.empty((QUERIES, trained.gram.shape[0]), np.float32)
-    for position in range(QUERIES if n else 0):
-        seed = int(random.integers(n))
-        around = trained.neighbour_rows[seed][trained.neighbour_rows[seed] >= 0]
-        drawn = random.permutation(around)[: random.integers(LONGEST_HISTORY)]
-        history = np.append(drawn, seed).astype(np.int32)
-        weights = np.ones(len(history), np.float32)
-        queries[position] = fold_in(trained.item_vectors, trained.gram, history, weights, alpha=trained.alpha)
-    return queries if n else queries[:0]
 
 
 def _manifest(

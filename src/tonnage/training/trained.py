@@ -100,6 +100,7 @@ class Trained:
         item_vectors: float32 [n_items, d].
         gram: float32 [d, d], `item_vectors.T @ item_vectors + lambda I`, for folding users in.
         alpha: weight of an observed interaction when folding in (Hu, Koren and Volinsky 2008).
+        queries: float32 [m, d], users folded in from their histories, to measure an index with.
         neighbour_rows: int32 [n_items, m], items bought together with each; -1 where there are fewer.
         neighbour_weights: float32 [n_items, m].
         ranker: XGBoost model as UBJSON.
@@ -114,6 +115,7 @@ class Trained:
     item_vectors: Floats
     gram: Floats
     alpha: float
+    queries: Floats
     neighbour_rows: Rows
     neighbour_weights: Floats
     ranker: bytes

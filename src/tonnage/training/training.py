@@ -12,8 +12,8 @@ import pyarrow as pa
 import xgboost as xgb
 
 from tonnage.datasets.tables import Tables
-from tonnage.domain import ItemId, Rows
-from tonnage.features import ranking
+from tonnage.domain import Floats, ItemId, Rows
+from tonnage.features import ranking, sources
 from tonnage.features.rows import UserRow
 from tonnage.features.store import OfflineFeatures
 from tonnage.telemetry import Progress
@@ -28,6 +28,9 @@ from tonnage.training.trained import DataWindow, Trained
 
 VALUES = 8
 """How many values of a demographic column become features: the most frequent ones."""
+
+QUERIES = 400
+"""Users whose vectors an index is measured with."""
 
 
 _Past = tuple[Moment, list[UserRow], list[Rows]]
@@ -179,6 +182,7 @@ def _trained(
         item_vectors=present.vectors.items,
         gram=present.vectors.gram,
         alpha=present.vectors.alpha,
+        queries=_queries(course, present),
         neighbour_rows=rows,
         neighbour_weights=weights,
         ranker=bytes(booster.save_raw("ubj")),
@@ -188,6 +192,21 @@ def _trained(
         window=_window(course, present),
         replay=replay,
     )
+
+
+def _queries(course: _Course, present: Moment) -> Floats:
+    """Vectors of users drawn at random, float32 [at most `QUERIES`, d], folded in as serving does."""
+    weights = course.events.until(present.at).weights(present.at)
+    users = np.flatnonzero(np.diff(weights.indptr))
+    drawn = np.random.default_rng(course.config.seed).permutation(users)[:QUERIES]
+    vectors = present.vectors
+    queries = np.empty((len(drawn), vectors.items.shape[1]), np.float32)
+    for position, user in enumerate(drawn):
+        had = weights[user]
+        queries[position] = sources.fold_in(
+            vectors.items, vectors.gram, had.indices, had.data, alpha=vectors.alpha
+        )
+    return queries
 
 
 def _window(course: _Course, present: Moment) -> DataWindow:
