@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 import tonnage
-from tonnage.domain import Floats
 from tonnage.errors import IntegrityError, NotFoundError
 from tonnage.files import sha256_of, whole_directory
 from tonnage.index import Measured, build

@@ -14,14 +14,14 @@ HEALTH_SERVICE = "grpc.health.v1.Health"
 @cache
 def message(name: str) -> Any:
     """The class of a message, such as `inference.ModelInferRequest`; made when it is first asked for."""
-    from google.protobuf import message_factory  # type: ignore[import-untyped]
+    from google.protobuf import message_factory
 
     return message_factory.GetMessageClass(_pool().FindMessageTypeByName(name))
 
 
 @cache
 def _pool() -> Any:
-    from google.protobuf.descriptor_pool import DescriptorPool  # type: ignore[import-untyped]
+    from google.protobuf.descriptor_pool import DescriptorPool
 
     from tonnage.serving.protos.descriptors import HEALTH, INFERENCE
 
