@@ -5,7 +5,7 @@
 
 Each index variant is opened in a process of its own; then the service is started as a container would, in a
 memory cgroup of 512 MiB, its release not in the page cache; then with one worker and with two. The constants
-of `tonnage.serving.memory_terms` come from the table that is printed last.
+of `tonnage.serving.memory.terms` come from the table that is printed last.
 """
 
 import argparse
@@ -32,13 +32,13 @@ from processes import Server, ask, server
 from simulated import Shape
 from tonnage.domain import Floats
 from tonnage.index import Index, build, open_index
-from tonnage.serving.cgroup import usage
 from tonnage.serving.environment import Environment
 from tonnage.serving.local import free_port
-from tonnage.serving.memory_start import plan_for
-from tonnage.serving.memory_terms import process_bytes
-from tonnage.serving.oip import HEADER_LENGTH, decode_response, encode_request
-from tonnage.serving.quantity import MIB
+from tonnage.serving.memory.cgroup import usage
+from tonnage.serving.memory.quantity import MIB
+from tonnage.serving.memory.start import plan_for
+from tonnage.serving.memory.terms import process_bytes
+from tonnage.serving.protocol.oip import HEADER_LENGTH, decode_response, encode_request
 from tonnage.telemetry import Silent, Spoken
 
 LIMIT = 512 * MIB

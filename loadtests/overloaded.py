@@ -21,10 +21,10 @@ from processes import server
 from shops import Shop, pod_limit
 from tonnage.domain import SOURCES, History, ItemId
 from tonnage.releases.release import Release
-from tonnage.serving import oip
 from tonnage.serving.local import HOST, free_port
+from tonnage.serving.memory.quantity import in_mib
 from tonnage.serving.ports import Shortlist
-from tonnage.serving.quantity import in_mib
+from tonnage.serving.protocol import oip
 from tonnage.telemetry import Progress
 
 CANDIDATES, HISTORY = 500, 40

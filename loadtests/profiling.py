@@ -28,8 +28,8 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tonnage.releases.release import Release, open_release
-from tonnage.serving import oip
 from tonnage.serving.local import HOST, free_port, one_service, wait_until_ready
+from tonnage.serving.protocol import oip
 
 BENTOS = Path(__file__).parents[1] / "bentos"
 CONNECTIONS = 4

@@ -17,8 +17,8 @@ from memory import LIMIT, retriever
 from peers.servers import ONE_THREAD, PROGRAMS
 from processes import Server, ask
 from tonnage.domain import Floats
-from tonnage.serving import oip
-from tonnage.serving.quantity import MIB
+from tonnage.serving.memory.quantity import MIB
+from tonnage.serving.protocol import oip
 from tonnage.telemetry import Progress
 from wrk import Load, drive
 

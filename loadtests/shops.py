@@ -20,7 +20,7 @@ from tonnage.deployment.embedded import cluster
 from tonnage.deployment.embedded.config import EmbeddedConfig
 from tonnage.deployment.helm import uninstall
 from tonnage.errors import RequirementError, TonnageError
-from tonnage.serving.quantity import read_quantity
+from tonnage.serving.memory.quantity import read_quantity
 from tonnage.telemetry import Progress
 
 BENTOS = ("retriever", "ranker", "recommender")

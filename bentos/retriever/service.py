@@ -4,11 +4,11 @@ import bentoml
 
 from tonnage.releases.release import Release
 from tonnage.serving.bento import settings
-from tonnage.serving.dataplane import Model
 from tonnage.serving.environment import Environment
 from tonnage.serving.host import environment_or_exit, take_over
-from tonnage.serving.inference_server import InferenceServer
 from tonnage.serving.lifecycle import refuse_unless_servable
+from tonnage.serving.protocol.dataplane import Model
+from tonnage.serving.protocol.server import InferenceServer
 
 environment = environment_or_exit()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tonnage.domain import Floats
-from tonnage.serving import oip
+from tonnage.serving.protocol import oip
 
 PROGRAMS = Path(__file__).with_name("programs")
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from tonnage.serving import oip
-from tonnage.serving.protos import message
-from tonnage.serving.tensors import DTYPES, Array, datatype_of, to_bytes
+from tonnage.serving.protocol import oip
+from tonnage.serving.protocol.protos import message
+from tonnage.serving.protocol.tensors import DTYPES, Array, datatype_of, to_bytes
 
 ODD_NUMBERS = (0, -1, 1, 7, 2**31 - 1, 2**31, 2**62, 2**63 - 1, 10_001, 1_000_000_000)
 ODD_VALUES: tuple[Any, ...] = (*ODD_NUMBERS, None, True, 1e308, 0.5, "", "many", [], [[1]], {}, {"a": 1})

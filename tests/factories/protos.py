@@ -1,11 +1,11 @@
-"""`serving/protos/descriptors.py`: what protoc makes of the protos beside it. Run me to write it again."""
+"""The protocol's `descriptors.py`: what protoc makes of the protos beside it. Run me to write it again."""
 
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-PROTOS = Path(__file__).parents[2] / "src" / "tonnage" / "serving" / "protos"
+PROTOS = Path(__file__).parents[2] / "src" / "tonnage" / "serving" / "protocol" / "protos"
 WRITTEN = PROTOS / "descriptors.py"
 NAMES = ("inference", "health")
 WIDTH = 95

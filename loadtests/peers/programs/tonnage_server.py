@@ -12,7 +12,7 @@ import numpy as np
 from tonnage.releases.release import Release
 from tonnage.serving import host, ranker
 from tonnage.serving.environment import Environment
-from tonnage.serving.oip import Inference
+from tonnage.serving.protocol.oip import Inference
 
 
 class Scorer(ranker.Ranker):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tonnage.releases.registry import Registered, Registry
-    from tonnage.serving.memory import Plan
+    from tonnage.serving.memory.plan import Plan
 
 
 app = typer.Typer(
@@ -141,8 +141,8 @@ def plan(
     measured there, and a constant here. Exits with 9 when no index fits.
     """
     from tonnage.serving.environment import Environment
-    from tonnage.serving.memory_start import plan_for
-    from tonnage.serving.quantity import read_quantity
+    from tonnage.serving.memory.quantity import read_quantity
+    from tonnage.serving.memory.start import plan_for
 
     limit = None if memory_limit is None else read_quantity(memory_limit)
     release = stages.release_named(Project.open(project), name)
@@ -182,7 +182,7 @@ def _details_table(details: Mapping[str, Any]) -> "Table":
 
 
 def _plan_table(made: "Plan") -> "Table":
-    from tonnage.serving.quantity import in_mib
+    from tonnage.serving.memory.quantity import in_mib
 
     rows = [[each.name, in_mib(each.bytes), each.says] for each in made.terms]
     for each in made.choices:

@@ -13,15 +13,15 @@ from tonnage import __version__
 from tonnage.errors import DependencyError, TonnageError
 from tonnage.releases.release import Release
 from tonnage.serving import problems
-from tonnage.serving.admission import Admission
+from tonnage.serving.admission.admission import Admission
+from tonnage.serving.admission.pace import Pace
+from tonnage.serving.admission.watching import watched
 from tonnage.serving.api import routes
 from tonnage.serving.edge import Edge, EdgeSettings, NothingThere
 from tonnage.serving.environment import Environment
 from tonnage.serving.ledger import Ledger
-from tonnage.serving.pace import Pace
 from tonnage.serving.recommendations import MAX_BODY, Recommendations
 from tonnage.serving.service import RecommenderService
-from tonnage.serving.watching import watched
 
 FIRST, LEAST, MOST = 8, 4, 64
 """Requests worked on at once: when the service starts, while it is slow, and while it mostly waits."""

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tonnage.errors import InputError, TonnageError
 from tonnage.serving import bodies
-from tonnage.serving.admission import Admission, RefusedError
+from tonnage.serving.admission.admission import Admission, RefusedError
 from tonnage.serving.ledger import Answered, Ledger
 from tonnage.serving.metrics import Metrics
 

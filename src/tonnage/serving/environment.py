@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tonnage.errors import ConfigError
-from tonnage.serving.quantity import read_quantity
+from tonnage.serving.memory.quantity import read_quantity
 
 PREFIX = "TONNAGE_"
 

@@ -150,14 +150,14 @@ def _application(service: str, environment: Environment) -> ASGIApp:
         from tonnage.serving.service import FILES
 
         return RecommenderServer(environment, open_servable(environment, only=FILES)).app
-    from tonnage.serving.inference_server import InferenceServer
+    from tonnage.serving.protocol.server import InferenceServer
 
     # Before anything is measured and before workers are forked: what they all need, once.
     import_module("uvicorn.protocols.http.httptools_impl")
     if environment.grpc_port:
-        import_module("tonnage.serving.grpc_door")
+        import_module("tonnage.serving.protocol.grpc_door")
     if service == "retriever":
-        from tonnage.serving.memory_start import prepare
+        from tonnage.serving.memory.start import prepare
         from tonnage.serving.retriever import Prepared, Retriever
 
         release, plan = prepare(environment)

@@ -9,7 +9,7 @@ from tonnage.domain import Floats, History, Rows, UserId
 from tonnage.errors import DependencyError
 from tonnage.features.rows import UserRow
 from tonnage.serving.catalogue import Allowed
-from tonnage.serving.tensors import Array
+from tonnage.serving.protocol.tensors import Array
 
 
 class LateError(DependencyError):

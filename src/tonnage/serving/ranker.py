@@ -12,12 +12,12 @@ from tonnage.errors import IntegrityError, TonnageError
 from tonnage.features import ranking
 from tonnage.releases.release import Release
 from tonnage.serving.catalogue import category_codes
-from tonnage.serving.cgroup import threads
-from tonnage.serving.dataplane import TensorSpec
 from tonnage.serving.environment import Environment
-from tonnage.serving.oip import Inference
+from tonnage.serving.memory.cgroup import threads
 from tonnage.serving.ports import Shortlist
-from tonnage.serving.tensors import Array, ProtocolError, Tensors
+from tonnage.serving.protocol.dataplane import TensorSpec
+from tonnage.serving.protocol.oip import Inference
+from tonnage.serving.protocol.tensors import Array, ProtocolError, Tensors
 
 MAX_ROWS = 4 * MAX_CANDIDATES
 """Most rows that one request may score."""

@@ -8,12 +8,12 @@ import numpy as np
 
 from tonnage.domain import Floats, ReleaseId, Rows
 from tonnage.errors import DependencyError
-from tonnage.serving import oip
 from tonnage.serving.catalogue import Allowed
 from tonnage.serving.edge import DEADLINE, RELEASE, REQUEST_ID
 from tonnage.serving.metrics import Metrics
 from tonnage.serving.ports import Call, LateError, Nearest, Shortlist
-from tonnage.serving.tensors import Array, ProtocolError, Tensors
+from tonnage.serving.protocol import oip
+from tonnage.serving.protocol.tensors import Array, ProtocolError, Tensors
 from tonnage.serving.wire import Wire
 
 

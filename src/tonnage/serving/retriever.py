@@ -12,16 +12,16 @@ from tonnage.features.sources import fold_in
 from tonnage.index import Index
 from tonnage.releases.item_ids import ItemIds
 from tonnage.releases.release import Release
-from tonnage.serving.dataplane import TensorSpec
 from tonnage.serving.environment import Environment
-from tonnage.serving.memory import Plan
-from tonnage.serving.memory_report import MemoryReport
-from tonnage.serving.memory_start import decide
+from tonnage.serving.memory.plan import Plan
+from tonnage.serving.memory.report import MemoryReport
+from tonnage.serving.memory.start import decide
+from tonnage.serving.memory.swap_board import Board
+from tonnage.serving.memory.swapping import Swapping, Vectors
 from tonnage.serving.metrics import Metrics
-from tonnage.serving.oip import Inference
-from tonnage.serving.swap_board import Board
-from tonnage.serving.swapping import Swapping, Vectors
-from tonnage.serving.tensors import Array, ProtocolError
+from tonnage.serving.protocol.dataplane import TensorSpec
+from tonnage.serving.protocol.oip import Inference
+from tonnage.serving.protocol.tensors import Array, ProtocolError
 
 MAX_K = 10_000
 """Most items that one request may ask for."""

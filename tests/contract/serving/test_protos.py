@@ -14,7 +14,7 @@ import grpc_predict_v2_pb2
 """
 
 BESIDE_OURS = """
-from tonnage.serving.protos import message
+from tonnage.serving.protocol.protos import message
 ours = message("inference.ModelInferRequest")(model_name="m", raw_input_contents=[b"x"])
 ours.parameters["k"].int64_param = 3
 theirs = {theirs}.ModelInferRequest.FromString(ours.SerializeToString())
@@ -39,7 +39,7 @@ def test_the_descriptors_are_what_protoc_makes_of_the_protos():
 @pytest.mark.parametrize("first", [True, False], ids=["theirs first", "ours first"])
 def test_messages_of_others_live_in_the_same_process_and_mean_the_same(imported, theirs, first):
     """Protobuf refuses a second file of the same names in one pool; numbers that differ would lose fields."""
-    ours = "from tonnage.serving.protos import message; message('inference.ModelInferRequest')"
+    ours = "from tonnage.serving.protocol.protos import message; message('inference.ModelInferRequest')"
     program = "\n".join(
         [*([imported, ours] if first else [ours, imported]), BESIDE_OURS.format(theirs=theirs)]
     )

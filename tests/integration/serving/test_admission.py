@@ -10,9 +10,9 @@ import grpc
 import numpy as np
 import pytest
 
-from tonnage.serving import oip
-from tonnage.serving.protos import message
-from tonnage.serving.tensors import to_bytes
+from tonnage.serving.protocol import oip
+from tonnage.serving.protocol.protos import message
+from tonnage.serving.protocol.tensors import to_bytes
 
 PEAK_S = 2.0
 OVERLOAD_S = 4.0

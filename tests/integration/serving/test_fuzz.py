@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.factories.malformed import Malformed
 
-from tonnage.serving import oip
+from tonnage.serving.protocol import oip
 
 REQUESTS = 2500
 """Through each door of each model, after a quarter as many to warm up."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tonnage.features.sources import PROPOSED, co_purchase, distinct
+from tonnage.features.sources import PROPOSED, best, co_purchase, distinct, merge
 
 ITEMS, NEIGHBOURS = 3000, 60
 
@@ -30,19 +30,35 @@ def test_co_purchase_adds_up_what_each_item_brings(length):
     weights = random.random(length).astype(np.float32)
     expected = plainly(neighbours, strengths, history, weights)
     rows, scores = co_purchase(neighbours, strengths, history, weights)
-    assert len(set(rows.tolist())) == len(rows) == min(len(expected), PROPOSED)
+    assert len(set(rows.tolist())) == len(rows) == len(expected)
     np.testing.assert_array_equal(scores, [expected[row] for row in rows.tolist()])
-    worst = sorted(expected.values(), reverse=True)[: len(rows)]
-    np.testing.assert_array_equal(np.sort(scores)[::-1], np.array(worst, np.float32))
 
 
-def test_co_purchase_proposes_only_what_may_come():
-    neighbours = np.array([[1, 2, 3]] * 4, np.int32)
-    allowed = np.array([True, False, True, False])
-    rows, scores = co_purchase(
-        neighbours, np.ones((4, 3), np.float32), np.array([0]), np.ones(1, np.float32), allowed=allowed
-    )
-    assert (rows.tolist(), scores.tolist()) == ([2], [1.0])
+@pytest.mark.parametrize("count", [0, 3, PROPOSED + 500])
+def test_the_best_are_those_of_the_highest_scores_that_may_come(count):
+    random = np.random.default_rng(count)
+    found = random.permutation(ITEMS)[:count].astype(np.int32), random.random(count).astype(np.float32)
+    allowed = random.random(ITEMS) < 0.9
+    expected = sorted((-score, row) for row, score in zip(*found, strict=True) if allowed[row])[:PROPOSED]
+    rows, scores = best(found, allowed)
+    assert sorted(zip(-scores, rows, strict=True)) == expected
+
+
+def test_a_source_scores_what_only_others_propose_and_adds_nothing_to_the_pool():
+    """A candidate that co-purchase knows, though not among its best, must not look unknown to it."""
+    nothing = np.empty(0, np.int32), np.empty(0, np.float32)
+    known = np.array([0, 2, 7, 9], np.int32), np.array([1, 2, 3, 4], np.float32)
+    candidates = merge([nothing, nothing, known, nothing], pool=np.array([7, 5, 2, 5], np.int32))
+    scores = dict(zip(candidates.rows.tolist(), candidates.scores[:, 2].tolist(), strict=True))
+    assert scores.keys() == {2, 5, 7}
+    assert scores[7] == pytest.approx(1.5 * scores[2])
+    assert np.isnan(scores[5])
+
+
+def test_of_an_empty_pool_nothing_is_scored():
+    """A filter may bar everything that a source knows."""
+    known = np.array([0, 2], np.int32), np.ones(2, np.float32)
+    assert len(merge([known] * 4, pool=np.empty(0, np.int32)).rows) == 0
 
 
 @pytest.mark.parametrize("rows", [[], [5], [3, 1, 3, 2, 1, 1]])

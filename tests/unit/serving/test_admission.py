@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from tonnage.serving.admission import Admission, Reason, RefusedError
-from tonnage.serving.pace import Pace
+from tonnage.serving.admission.admission import Admission, Reason, RefusedError
+from tonnage.serving.admission.pace import Pace
 
 
 class Clock:

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from tonnage.serving.admission import Admission, RefusedError
-from tonnage.serving.cgroup import Usage
+from tonnage.serving.admission.admission import Admission, RefusedError
+from tonnage.serving.admission.watching import watched
+from tonnage.serving.memory.cgroup import Usage
 from tonnage.serving.metrics import Metrics
-from tonnage.serving.watching import watched
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from tonnage.features.rows import SessionEvent, UserRow, with_session
 from tonnage.serving.candidates import Proposals
 from tonnage.serving.catalogue import Catalogue, Filters
 from tonnage.serving.environment import Environment
-from tonnage.serving.oip import Inference
 from tonnage.serving.ports import Nearest
+from tonnage.serving.protocol.oip import Inference
 from tonnage.serving.recommender import Recommender
 from tonnage.serving.retriever import Retriever
 from tonnage.serving.slates import Ask
@@ -150,21 +150,18 @@ def plainly(opened, user, mask):
     weights = sources.interaction_weights(user.history, AT.timestamp())
     name = "popularity" if (rows >= 0).any() else "recent_popularity"
     popularity = opened.items[name].to_numpy().astype(np.float32)
-    again, worth = sources.repeats(rows, weights)
-    local = [
-        (again[mask[again]], worth[mask[again]]),
-        sources.co_purchase(opened.neighbour_rows, opened.neighbour_weights, rows, weights, allowed=mask),
-        sources.trend(popularity, allowed=mask),
-    ]
+    again, worth = everything = sources.repeats(rows, weights)
+    again, worth = again[mask[again]], worth[mask[again]]
+    together = sources.co_purchase(opened.neighbour_rows, opened.neighbour_weights, rows, weights)
+    trend = sources.trend(popularity, allowed=mask)
     vectors = (np.empty(0, np.int32), np.empty(0, np.float32))
     if (rows >= 0).any():
         alpha = opened.manifest.retrieval.alpha
-        taste = sources.fold_in(opened.item_vectors, opened.gram, again, worth, alpha=alpha)
-        scores = opened.item_vectors @ taste
-        best, _ = sources.trend(scores, allowed=mask)
-        either = np.union1d(best, np.concatenate([rows for rows, _ in local])).astype(np.int32)
-        vectors = either, scores[either]
-    return sources.merge([vectors, *local], popularity=popularity)
+        taste = sources.fold_in(opened.item_vectors, opened.gram, *everything, alpha=alpha)
+        vectors = np.arange(ITEMS, dtype=np.int32), opened.item_vectors @ taste
+    pool = np.concatenate([again, trend[0], *(sources.best(each, mask)[0] for each in (vectors, together))])
+    found = [vectors, (again, worth), together, trend]
+    return sources.merge(found, pool=pool, popularity=popularity)
 
 
 async def asked_to_rank(opened, user, **rules):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tonnage.serving.cgroup import Usage, cpu_limit, memory_limit, threads, usage
+from tonnage.serving.memory.cgroup import Usage, cpu_limit, memory_limit, threads, usage
 
 
 def test_a_limit_of_version_2_counts(tmp_path):

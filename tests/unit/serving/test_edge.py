@@ -8,7 +8,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from tonnage.serving import bodies
-from tonnage.serving.admission import Admission, Reason, RefusedError
+from tonnage.serving.admission.admission import Admission, Reason, RefusedError
 from tonnage.serving.edge import DeadlineError, Edge, EdgeSettings, remaining_s
 from tonnage.serving.ledger import Ledger
 

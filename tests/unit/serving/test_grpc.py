@@ -14,18 +14,18 @@ from tests.factories.release import VOCABULARIES, release
 
 from tonnage.errors import ConfigError, DependencyError, NotFoundError
 from tonnage.features import ranking
-from tonnage.serving import grpc_codec
-from tonnage.serving.admission import Reason, RefusedError
+from tonnage.serving.admission.admission import Reason, RefusedError
 from tonnage.serving.bodies import TooLargeError
-from tonnage.serving.dataplane import MAX_BODY, ReleaseConflictError, TensorSpec
 from tonnage.serving.edge import UnforeseenError
 from tonnage.serving.environment import Environment
-from tonnage.serving.grpc_door import status_of
-from tonnage.serving.inference_server import InferenceServer
 from tonnage.serving.local import free_port
-from tonnage.serving.oip import Inference
-from tonnage.serving.protos import message
-from tonnage.serving.tensors import DTYPES, ProtocolError, datatype_of, to_bytes
+from tonnage.serving.protocol import grpc_codec
+from tonnage.serving.protocol.dataplane import MAX_BODY, ReleaseConflictError, TensorSpec
+from tonnage.serving.protocol.grpc_door import status_of
+from tonnage.serving.protocol.oip import Inference
+from tonnage.serving.protocol.protos import message
+from tonnage.serving.protocol.server import InferenceServer
+from tonnage.serving.protocol.tensors import DTYPES, ProtocolError, datatype_of, to_bytes
 
 REQUEST = "inference.ModelInferRequest"
 TYPED = [dtype for name, dtype in DTYPES.items() if name not in ("BYTES", "FP16")]

@@ -13,11 +13,11 @@ from starlette.routing import Route
 from tests.factories.release import VOCABULARIES, release
 
 from tonnage.features import ranking
-from tonnage.serving import oip
-from tonnage.serving.dataplane import TensorSpec
 from tonnage.serving.environment import Environment
-from tonnage.serving.inference_server import InferenceServer
-from tonnage.serving.tensors import ProtocolError
+from tonnage.serving.protocol import oip
+from tonnage.serving.protocol.dataplane import TensorSpec
+from tonnage.serving.protocol.server import InferenceServer
+from tonnage.serving.protocol.tensors import ProtocolError
 
 INFER = "/v2/models/adder/infer"
 

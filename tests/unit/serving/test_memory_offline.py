@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from tonnage.cli.release import app
 from tonnage.errors import ConfigError
-from tonnage.serving.memory import MemoryLimitError
+from tonnage.serving.memory.plan import MemoryLimitError
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tonnage.errors import ConfigError
 from tonnage.serving.environment import Environment
-from tonnage.serving.quantity import in_mib, read_quantity
+from tonnage.serving.memory.quantity import in_mib, read_quantity
 
 
 @pytest.mark.parametrize(

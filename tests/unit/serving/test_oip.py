@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tonnage.serving import oip
-from tonnage.serving.tensors import DTYPES, ProtocolError
+from tonnage.serving.protocol import oip
+from tonnage.serving.protocol.tensors import DTYPES, ProtocolError
 
 NUMERIC = [dtype for name, dtype in DTYPES.items() if name != "BYTES"]
 

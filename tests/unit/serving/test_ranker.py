@@ -14,10 +14,10 @@ from tonnage.features.rows import SessionEvent, UserRow, with_session
 from tonnage.serving.catalogue import category_codes
 from tonnage.serving.environment import Environment
 from tonnage.serving.lifecycle import open_servable
-from tonnage.serving.oip import Inference
 from tonnage.serving.ports import Shortlist
+from tonnage.serving.protocol.oip import Inference
+from tonnage.serving.protocol.tensors import ProtocolError
 from tonnage.serving.ranker import Ranker, load_booster
-from tonnage.serving.tensors import ProtocolError
 
 NOW = 1_323_435_000.0
 NAMES = ranking.names(VOCABULARIES)

@@ -5,9 +5,9 @@ import pytest
 from tests.factories.release import release
 
 from tonnage.serving.environment import Environment
-from tonnage.serving.oip import Inference
+from tonnage.serving.protocol.oip import Inference
+from tonnage.serving.protocol.tensors import ProtocolError
 from tonnage.serving.retriever import Retriever
-from tonnage.serving.tensors import ProtocolError
 
 
 @pytest.fixture(scope="module")

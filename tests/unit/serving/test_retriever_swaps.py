@@ -11,9 +11,9 @@ from tests.factories.release import release
 
 from tonnage.errors import TonnageError
 from tonnage.serving.environment import Environment
-from tonnage.serving.oip import Inference
+from tonnage.serving.memory.swap_board import SLOTS, Board, SwapConflictError, Version
+from tonnage.serving.protocol.oip import Inference
 from tonnage.serving.retriever import Retriever
-from tonnage.serving.swap_board import SLOTS, Board, SwapConflictError, Version
 
 FORK = multiprocessing.get_context("fork")
 

@@ -13,12 +13,12 @@ import grpc
 from grpc import StatusCode, aio
 
 from tonnage.errors import ConfigError, TonnageError
-from tonnage.serving.admission import Reason, RefusedError
-from tonnage.serving.dataplane import MAX_BODY, DataPlane
+from tonnage.serving.admission.admission import Reason, RefusedError
 from tonnage.serving.edge import RELEASE, REQUEST_ID, TRACK, UnforeseenError, request_id
-from tonnage.serving.grpc_methods import Metadata, Method, Methods
 from tonnage.serving.ledger import Answered, Ledger
-from tonnage.serving.protos import HEALTH_SERVICE, INFERENCE_SERVICE
+from tonnage.serving.protocol.dataplane import MAX_BODY, DataPlane
+from tonnage.serving.protocol.grpc_methods import Metadata, Method, Methods
+from tonnage.serving.protocol.protos import HEALTH_SERVICE, INFERENCE_SERVICE
 
 GRACE_S = 5.0
 """Time that calls in flight have when the service has drained and stops."""

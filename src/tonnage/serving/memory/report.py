@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from tonnage.serving.cgroup import usage
-from tonnage.serving.memory import Plan
-from tonnage.serving.memory_terms import process_bytes
+from tonnage.serving.memory.cgroup import usage
+from tonnage.serving.memory.plan import Plan
+from tonnage.serving.memory.terms import process_bytes
 from tonnage.serving.metrics import Metrics
 
 EVERY_S = 10.0

@@ -4,11 +4,11 @@ import structlog
 
 from tonnage.index import VARIANTS
 from tonnage.releases.release import GRAM, ITEM_LOOKUP, ITEMS, Release
-from tonnage.serving.cgroup import memory_limit
 from tonnage.serving.environment import Environment
 from tonnage.serving.lifecycle import open_servable
-from tonnage.serving.memory import Plan, plan
-from tonnage.serving.memory_terms import terms_of
+from tonnage.serving.memory.cgroup import memory_limit
+from tonnage.serving.memory.plan import Plan, plan
+from tonnage.serving.memory.terms import terms_of
 
 
 def prepare(environment: Environment) -> tuple[Release, Plan]:

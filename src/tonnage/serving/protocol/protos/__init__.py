@@ -23,7 +23,7 @@ def message(name: str) -> Any:
 def _pool() -> Any:
     from google.protobuf.descriptor_pool import DescriptorPool
 
-    from tonnage.serving.protos.descriptors import HEALTH, INFERENCE
+    from tonnage.serving.protocol.protos.descriptors import HEALTH, INFERENCE
 
     pool = DescriptorPool()
     for file in (INFERENCE, HEALTH):

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from tonnage.errors import TonnageError
-from tonnage.serving.pace import Pace
+from tonnage.serving.admission.pace import Pace
 
 LEAST_INSIDE = 2
 """However slow a service is: one request is worked on, and one may wait for it."""

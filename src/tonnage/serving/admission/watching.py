@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager, suppress
 
 from prometheus_client import Counter, Gauge
 
-from tonnage.serving.admission import Admission, Reason
-from tonnage.serving.cgroup import Usage, usage
+from tonnage.serving.admission.admission import Admission, Reason
+from tonnage.serving.memory.cgroup import Usage, usage
 from tonnage.serving.metrics import Metrics
 
 EVERY_S = 0.25

@@ -30,9 +30,9 @@ from tonnage.domain import Floats, ItemId
 from tonnage.errors import DependencyError, NotFoundError, RequestError, TonnageError
 from tonnage.index import Index
 from tonnage.releases.release import GRAM, ITEM_LOOKUP, Release, open_release
-from tonnage.serving.memory import Plan
-from tonnage.serving.swap_board import Board, Version
-from tonnage.serving.tensors import ProtocolError
+from tonnage.serving.memory.plan import Plan
+from tonnage.serving.memory.swap_board import Board, Version
+from tonnage.serving.protocol.tensors import ProtocolError
 
 LOOK_EVERY_S = 0.02
 """Seconds between two looks at the board."""

@@ -1,4 +1,4 @@
-"""The memory plan: which index a pod serves within its limit. A pure decision; `memory_start` makes it.
+"""The memory plan: which index a pod serves within its limit. A pure decision; `start` makes it.
 
 A table that is mapped from a file and does not fit is not killed but read again and again, so the plan
 counts the whole working set of an index as resident, and takes the most exact index that fits beside
@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from tonnage.errors import TonnageError
-from tonnage.serving.admission import MEMORY_WATERMARK
-from tonnage.serving.quantity import MIB, in_mib, whole_mib
+from tonnage.serving.admission.admission import MEMORY_WATERMARK
+from tonnage.serving.memory.quantity import MIB, in_mib, whole_mib
 
 RECALL_FLOOR = 0.95
 """Recall@100 against the exact search over float32 vectors that every index served must reach."""

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tonnage.errors import DependencyError
-from tonnage.serving import bodies, oip
-from tonnage.serving.dataplane import MAX_BODY, DataPlane
+from tonnage.serving import bodies
 from tonnage.serving.edge import HEADERS, remaining_s
-from tonnage.serving.tensors import ProtocolError
+from tonnage.serving.protocol import oip
+from tonnage.serving.protocol.dataplane import MAX_BODY, DataPlane
+from tonnage.serving.protocol.tensors import ProtocolError
 
 _HEADER_LENGTH = oip.HEADER_LENGTH.encode()
 _JSON = (b"content-type", b"application/json")

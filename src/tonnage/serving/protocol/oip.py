@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from tonnage.serving.tensors import (
+from tonnage.serving.protocol.tensors import (
     DTYPES,
     MAX_DIMENSIONS,
     Array,

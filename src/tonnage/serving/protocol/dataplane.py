@@ -9,12 +9,12 @@ from starlette.routing import BaseRoute
 
 from tonnage import __version__
 from tonnage.errors import NotFoundError, RequestError
-from tonnage.serving.admission import Admission
+from tonnage.serving.admission.admission import Admission
 from tonnage.serving.lifecycle import Running
 from tonnage.serving.metrics import Metrics
-from tonnage.serving.oip import Inference
-from tonnage.serving.tensors import ProtocolError, Tensors
-from tonnage.serving.together import Batched, Together
+from tonnage.serving.protocol.oip import Inference
+from tonnage.serving.protocol.tensors import ProtocolError, Tensors
+from tonnage.serving.protocol.together import Batched, Together
 
 MAX_BODY = 4 * 2**20
 """Bytes of one request, through either door; gRPC's own default. It holds 2,000 rows of features four times

@@ -8,9 +8,9 @@ from pathlib import Path
 from tonnage.errors import RequirementError
 from tonnage.releases.release import GRAM, ITEM_LOOKUP, Release
 from tonnage.serving.environment import Environment
-from tonnage.serving.memory import Term
-from tonnage.serving.quantity import MIB
-from tonnage.serving.swap_board import SLOTS
+from tonnage.serving.memory.plan import Term
+from tonnage.serving.memory.quantity import MIB
+from tonnage.serving.memory.swap_board import SLOTS
 
 SMAPS = Path("/proc/self/smaps_rollup")
 

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, runtime_checkable
 
 from tonnage.errors import TonnageError
-from tonnage.serving.oip import Inference
-from tonnage.serving.tensors import Tensors
+from tonnage.serving.protocol.oip import Inference
+from tonnage.serving.protocol.tensors import Tensors
 
 
 @runtime_checkable

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from tonnage.serving.oip import Inference, declared, refuse_extensions, wanted
-from tonnage.serving.protos import message
-from tonnage.serving.tensors import (
+from tonnage.serving.protocol.oip import Inference, declared, refuse_extensions, wanted
+from tonnage.serving.protocol.protos import message
+from tonnage.serving.protocol.tensors import (
     DTYPES,
     Array,
     ProtocolError,

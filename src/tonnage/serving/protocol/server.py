@@ -16,16 +16,16 @@ from starlette.routing import BaseRoute, Route
 
 from tonnage.errors import TonnageError
 from tonnage.releases.release import Release
-from tonnage.serving.admission import Reason, RefusedError
+from tonnage.serving.admission.admission import Reason, RefusedError
+from tonnage.serving.admission.watching import watched
 from tonnage.serving.collector import quiet_collector
-from tonnage.serving.dataplane import MAX_BODY, DataPlane, Model, Observed, Routed, about_server
 from tonnage.serving.edge import RELEASE, Edge, EdgeSettings, NothingThere
 from tonnage.serving.environment import Environment
-from tonnage.serving.inference import Inference
 from tonnage.serving.ledger import Ledger
 from tonnage.serving.lifecycle import running
 from tonnage.serving.metrics import CONTENT_TYPE
-from tonnage.serving.watching import watched
+from tonnage.serving.protocol.dataplane import MAX_BODY, DataPlane, Model, Observed, Routed, about_server
+from tonnage.serving.protocol.inference import Inference
 
 
 class InferenceServer:
@@ -104,7 +104,7 @@ class InferenceServer:
             await stack.enter_async_context(watched(plane.admission, own.metrics))
             if environment.grpc_port:
                 # grpc weighs 24 MB, for nothing where the port is shut.
-                from tonnage.serving.grpc_door import second_door
+                from tonnage.serving.protocol.grpc_door import second_door
 
                 await stack.enter_async_context(second_door(plane, environment.grpc_port, self._edge.ledger))
             await stack.enter_async_context(quiet_collector())

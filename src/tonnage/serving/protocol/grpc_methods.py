@@ -7,11 +7,11 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from tonnage.errors import NotFoundError
-from tonnage.serving import grpc_codec
-from tonnage.serving.dataplane import DataPlane, about_server
 from tonnage.serving.edge import DEADLINE, RELEASE, remaining_s
-from tonnage.serving.protos import INFERENCE_SERVICE, message
-from tonnage.serving.tensors import ProtocolError
+from tonnage.serving.protocol import grpc_codec
+from tonnage.serving.protocol.dataplane import DataPlane, about_server
+from tonnage.serving.protocol.protos import INFERENCE_SERVICE, message
+from tonnage.serving.protocol.tensors import ProtocolError
 
 Metadata = dict[str, str | bytes]
 """What a caller sends along; bytes where the name ends with `-bin`."""
