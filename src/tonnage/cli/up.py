@@ -32,8 +32,10 @@ def up(project: ProjectFile = DEFAULT) -> None:
     from tonnage.deployment.deploying import commands, deploy
     from tonnage.deployment.embedded import cluster, requirements
     from tonnage.deployment.embedded.config import EmbeddedConfig
+    from tonnage.packaging.bentos import demand_visible
 
     opened = Project.open(project)
+    demand_visible(opened.packaging)
     embedded = EmbeddedConfig.of(os.environ)
     deployment = opened.section("deployment", DeploymentConfig)
     record = opened.root / "build" / "up.jsonl"

@@ -20,7 +20,7 @@ BUCKETS_S = (
     *(0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1),
     *(0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 1.0, 5.0),
 )
-"""Histogram bounds, in seconds: fine where the service objectives are, and nowhere below the deadline so coarse
+"""Histogram bounds, in seconds: fine where the service objectives are, and below the deadline never so coarse
 that a canary twice as slow as the stable track would stay in one bucket."""
 
 LABELS = ("service", "track", "release")
