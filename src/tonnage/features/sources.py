@@ -1,7 +1,7 @@
 """Where candidates come from, as pure numpy: training proposes with the very functions that serving does.
 
-Every source answers with `Found`, the rows it proposes and their scores. `merge` joins them into the
-candidates of one slate.
+Every source answers with `Found`: rows and their scores. What they propose is the pool, and `merge` makes it
+the candidates of one slate, with the score of every source that knows one, whoever proposed the row.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from tonnage.domain import MAX_CANDIDATES, SOURCES, Candidates, Floats, History,
 from tonnage.features.rows import DAY_S
 
 Found = tuple[Rows, Floats]
-"""Item rows that a source proposes, int32 [n], unique, and their scores, float32 [n]."""
+"""Item rows that a source knows, int32 [n], unique, and their scores, float32 [n]."""
 
 Mask = NDArray[np.bool_]
 """One truth per item row: whether it may be proposed."""
@@ -121,17 +121,14 @@ def co_purchase(
     neighbour_weights: Floats,
     history_rows: Rows,
     weights: Floats,
-    *,
-    allowed: Allowed | None = None,
 ) -> Found:
-    """What people had together with the items of a history; the best `PROPOSED`.
+    """All that people had together with the items of a history; it proposes the `best`.
 
     Args:
         neighbour_rows: int32 [n_items, m]; -1 where an item has fewer than m.
         neighbour_weights: float32 [n_items, m].
         history_rows: as for `repeats`, [h].
         weights: as for `repeats`, [h].
-        allowed: items that may be proposed; all if None.
     """
     known = history_rows >= 0
     rows = np.asarray(neighbour_rows[history_rows[known]]).ravel()
@@ -147,7 +144,7 @@ def co_purchase(
     chosen = place_of[rows]
     touched = np.sort(rows[chosen == places])
     sums = np.bincount(chosen, weights=gains, minlength=len(rows))
-    return _best(touched, sums[place_of[touched]].astype(np.float32), allowed)
+    return touched, sums[place_of[touched]].astype(np.float32)
 
 
 def trend(popularity: Floats, *, allowed: Allowed | None = None) -> Found:
@@ -158,18 +155,40 @@ def trend(popularity: Floats, *, allowed: Allowed | None = None) -> Found:
             `recent_popularity` for one without.
         allowed: items that may be proposed; all if None.
     """
-    return _best(np.arange(len(popularity), dtype=np.int32), popularity, allowed)
+    return best((np.arange(len(popularity), dtype=np.int32), popularity), allowed)
+
+
+def best(found: Found, allowed: Allowed | None = None) -> Found:
+    """The `PROPOSED` with the highest scores.
+
+    Args:
+        found: of one source.
+        allowed: items that may be proposed; all if None.
+    """
+    rows, scores = found
+    if allowed is not None:
+        passing = allowed[rows]
+        rows, scores = rows[passing], scores[passing]
+    if len(rows) > PROPOSED:
+        kept = np.argpartition(-scores, PROPOSED - 1)[:PROPOSED]
+        rows, scores = rows[kept], scores[kept]
+    return rows, scores
 
 
 def merge(
-    found: Sequence[Found], *, popularity: Floats | None = None, limit: int = MAX_CANDIDATES
+    found: Sequence[Found],
+    *,
+    pool: Rows | None = None,
+    popularity: Floats | None = None,
+    limit: int = MAX_CANDIDATES,
 ) -> Candidates:
     """Join what the sources found into the candidates of one slate, the most promising first.
 
     Args:
         found: one per source, in the order of `SOURCES`; rows with an empty answer for a source that is
-            away. Vectors may score rows that only others proposed. Of a row that comes twice the later score
-            counts.
+            away. Of a row that comes twice the later score counts.
+        pool: rows that any source proposes; sources may know more, and all score the pool. By default
+            whatever is found.
         popularity: of every item, [n_items]: then every candidate has the score of the trend, whoever
             proposed it.
         limit: how many candidates at most.
@@ -178,13 +197,18 @@ def merge(
         Scores of vectors and co-purchase are in units of their standard deviation over this pool, since
         their scale differs from user to user; so a score means the same in any selection of the candidates.
     """
-    rows = distinct(np.concatenate([each for each, _ in found]))
+    rows = distinct(np.concatenate([each for each, _ in found]) if pool is None else pool)
     scores = np.full((len(rows), len(SOURCES)), np.nan, np.float32)
-    # A table, since a thousand binary searches are ten thousand branches that no processor predicts.
-    place_of = np.empty(int(rows.max(initial=-1)) + 1, np.intp)
+    # A table, since a thousand binary searches are ten thousand branches that no processor predicts. Rows
+    # beyond the pool find place 0 there, which is another's; pages of zeros that no row touches are not made.
+    place_of = np.zeros(
+        1 + max(int(each.max(initial=-1)) for each in (rows, *(of for of, _ in found))), np.intp
+    )
     place_of[rows] = np.arange(len(rows))
-    for column, (proposed, values) in enumerate(found):
-        scores[place_of[proposed], column] = values
+    for column, (known, values) in enumerate(found if len(rows) else ()):
+        places = place_of[known]
+        inside = rows[places] == known
+        scores[places[inside], column] = values[inside]
     if popularity is not None:
         scores[:, SOURCES.index("trend")] = popularity[rows]
     for name in ("vectors", "co_purchase"):
@@ -212,16 +236,6 @@ def promise(scores: Floats) -> Floats:
     weights = np.array([MERGE[name] for name in SOURCES], np.float32)
     total: Floats = counted @ weights
     return total
-
-
-def _best(rows: Rows, scores: Floats, allowed: Allowed | None) -> Found:
-    if allowed is not None:
-        passing = allowed[rows]
-        rows, scores = rows[passing], scores[passing]
-    if len(rows) > PROPOSED:
-        kept = np.argpartition(-scores, PROPOSED - 1)[:PROPOSED]
-        rows, scores = rows[kept], scores[kept]
-    return rows, scores
 
 
 def _standardise(column: Floats) -> None:

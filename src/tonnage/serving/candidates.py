@@ -84,7 +84,8 @@ class Local:
     Attributes:
         history_rows: rows of the history that the release has, [h].
         weights: of each, [h].
-        found: repeats, co-purchase and trend, in the order of `SOURCES`.
+        found: by repeats, co-purchase and trend, in the order of `SOURCES`.
+        proposed: rows that each of them proposes; co-purchase knows more.
         rows: all that they propose, each once.
         popularity: the score of the trend for such a user, of every item, [n_items].
     """
@@ -92,6 +93,7 @@ class Local:
     history_rows: Rows
     weights: Floats
     found: Sequence[Found]
+    proposed: Sequence[Rows]
     rows: Rows
     popularity: Floats
 
@@ -135,31 +137,36 @@ class Proposals:
         known = history_rows >= 0
         rows, weights = history_rows[known], sources.interaction_weights(history, at)[known]
         trend = self.trend if len(rows) else self.recent_trend
-        found = (
-            _allowed(sources.repeats(rows, weights), allowed),
-            self._co_purchase(rows, weights, allowed),
-            trend.proposed(allowed),
-        )
+        repeats = _allowed(sources.repeats(rows, weights), allowed)
+        together = self._co_purchase(rows, weights)
+        wanted = trend.proposed(allowed)
+        proposed = (repeats[0], sources.best(together, allowed)[0], wanted[0])
         return Local(
             history_rows=rows,
             weights=weights,
-            found=found,
-            rows=sources.distinct(np.concatenate([proposed for proposed, _ in found])),
+            found=(repeats, together, wanted),
+            proposed=proposed,
+            rows=sources.distinct(np.concatenate(proposed)),
             popularity=trend.popularity,
         )
 
     def pool(self, local: Local, nearest: Nearest | None) -> Pool:
         """The candidates, with what retrieval found if it answered."""
         vectors = NOTHING if nearest is None else _scored(nearest, local.rows)
-        candidates = sources.merge([vectors, *local.found], popularity=local.popularity)
         by_vectors = NOTHING[0] if nearest is None else nearest.rows
-        proposals = [by_vectors, *(rows for rows, _ in local.found)]
-        return Pool(candidates=candidates, proposed=_who_proposed(candidates.rows, proposals))
+        candidates = sources.merge(
+            [vectors, *local.found],
+            pool=np.concatenate([by_vectors, local.rows]),
+            popularity=local.popularity,
+        )
+        proposed = _who_proposed(candidates.rows, [by_vectors, *local.proposed])
+        return Pool(candidates=candidates, proposed=proposed)
 
     def like(self, rows: Rows, nearest: Nearest | None, allowed: Allowed | None) -> tuple[Pool, Floats]:
         """Candidates like some items, and how alike: by vectors, or by co-purchase if retrieval is away."""
         if nearest is None:
-            name, found = "co_purchase", self._co_purchase(rows, np.ones(len(rows), np.float32), allowed)
+            together = self._co_purchase(rows, np.ones(len(rows), np.float32))
+            name, found = "co_purchase", sources.best(together, allowed)
         else:
             name, found = "vectors", (nearest.rows, nearest.scores)
         scores = np.full((len(found[0]), len(SOURCES)), np.nan, np.float32)
@@ -167,10 +174,8 @@ class Proposals:
         candidates = Candidates(rows=found[0], scores=scores)
         return Pool(candidates=candidates, proposed=~np.isnan(scores)), found[1]
 
-    def _co_purchase(self, rows: Rows, weights: Floats, allowed: Allowed | None) -> Found:
-        return sources.co_purchase(
-            self.neighbour_rows, self.neighbour_weights, rows, weights, allowed=allowed
-        )
+    def _co_purchase(self, rows: Rows, weights: Floats) -> Found:
+        return sources.co_purchase(self.neighbour_rows, self.neighbour_weights, rows, weights)
 
 
 def _column(release: Release, name: str) -> Floats:

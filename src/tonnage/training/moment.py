@@ -85,13 +85,14 @@ class Moment:
         weights = sources.interaction_weights(user.history, at)
         history_rows = self.catalogue.rows(user.history.items)
         popularity = self.popularity if (history_rows >= 0).any() else self.recent_popularity
-        local = [
-            sources.repeats(history_rows, weights),
-            sources.co_purchase(*self.neighbours, history_rows, weights, allowed=self.allowed),
-            sources.trend(popularity, allowed=self.allowed),
-        ]
-        nearest = self._nearest(history_rows, weights, np.unique(np.concatenate([rows for rows, _ in local])))
-        return sources.merge([nearest, *local], popularity=popularity, limit=limit)
+        repeats = sources.repeats(history_rows, weights)
+        together = sources.co_purchase(*self.neighbours, history_rows, weights)
+        trend = sources.trend(popularity, allowed=self.allowed)
+        vectors = self._vectors(history_rows, weights)
+        best = [sources.best(each, self.allowed) for each in (vectors, together)]
+        pool = np.concatenate([rows for rows, _ in (repeats, trend, *best)])
+        found = [vectors, repeats, together, trend]
+        return sources.merge(found, pool=pool, popularity=popularity, limit=limit)
 
     def features(self, user: UserRow, candidates: Candidates, chosen: Rows | None = None) -> Floats:
         """The ranker's matrix, float32 [n, n_features].
@@ -113,7 +114,7 @@ class Moment:
             sources=candidates.scores[chosen],
         )
 
-    def _nearest(self, history_rows: Rows, weights: Floats, asked: Rows) -> sources.Found:
+    def _vectors(self, history_rows: Rows, weights: Floats) -> sources.Found:
         known = history_rows >= 0
         if not known.any():
             return np.empty(0, np.int32), np.empty(0, np.float32)
@@ -124,10 +125,7 @@ class Moment:
             weights[known],
             alpha=self.vectors.alpha,
         )
-        scores = self.vectors.items @ taste
-        best, _ = sources.trend(scores, allowed=self.allowed)
-        rows = np.union1d(best, asked).astype(np.int32)
-        return rows, scores[rows]
+        return np.arange(len(self.vectors.items), dtype=np.int32), self.vectors.items @ taste
 
 
 def fit(
