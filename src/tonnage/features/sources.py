@@ -5,6 +5,7 @@ the candidates of one slate, with the score of every source that knows one, whoe
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -37,6 +38,12 @@ FADE_DAYS = 180.0
 MERGE = {"vectors": 0.5, "repeats": 2.0, "co_purchase": 0.4, "trend": 1.0}
 """Weight of each source in the score that decides who becomes a candidate; repeats count as a flag.
 Chosen for recall@500 on Online Retail before 2011-11-09. Training learns the trend in these units."""
+
+LEAN = 0.1
+"""What the long run gains by each log that a history is shorter than `USUAL`; chosen like `MERGE`."""
+
+USUAL = 30
+"""Length of a history that the trend is learned for."""
 
 
 def interaction_weights(history: History, at: float) -> Floats:
@@ -103,6 +110,39 @@ def popularity(recent: Floats, buyers_all: Floats) -> Floats:
     # The long run counts against an item here, because vectors and co-purchase hold it already.
     scores: Floats = (recent - 0.8 * np.log1p(buyers_all)).astype(np.float32)
     return scores
+
+
+def long_run(buyers_all: Floats) -> Floats:
+    """How wanted an item ever was beside the others, float32 [n_items]; zero for items that nobody had.
+
+    Args:
+        buyers_all: distinct buyers ever, [n_items].
+    """
+    had = buyers_all > 0
+    scores = np.log1p(np.where(had, buyers_all, 0.0))
+    middle = np.median(scores[had]) if had.any() else 0.0
+    return np.where(had, scores - middle, 0.0).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Popularity:
+    """The trend for one user with a history: the less is known of a taste, the more the long run counts.
+
+    Attributes:
+        usual: the score for a history of `USUAL` items, float32 [n_items].
+        long_run: from `long_run`, float32 [n_items].
+        length: of the history.
+    """
+
+    usual: Floats
+    long_run: Floats
+    length: int
+
+    def __getitem__(self, rows: Rows) -> Floats:
+        """Scores of rows, float32 [n]."""
+        lean = np.float32(LEAN * np.log(USUAL / (1 + self.length)))
+        scores: Floats = self.usual[rows] + lean * self.long_run[rows]
+        return scores
 
 
 def repeats(history_rows: Rows, weights: Floats) -> Found:
@@ -179,7 +219,7 @@ def merge(
     found: Sequence[Found],
     *,
     pool: Rows | None = None,
-    popularity: Floats | None = None,
+    popularity: Floats | Popularity | None = None,
     limit: int = MAX_CANDIDATES,
 ) -> Candidates:
     """Join what the sources found into the candidates of one slate, the most promising first.
@@ -189,7 +229,7 @@ def merge(
             away. Of a row that comes twice the later score counts.
         pool: rows that any source proposes; sources may know more, and all score the pool. By default
             whatever is found.
-        popularity: of every item, [n_items]: then every candidate has the score of the trend, whoever
+        popularity: of every item: then every candidate has the score of the trend, whoever
             proposed it.
         limit: how many candidates at most.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from tonnage.domain import SOURCES, Candidates, Floats, History, Rows
 from tonnage.features import sources
-from tonnage.features.sources import PROPOSED, Found
+from tonnage.features.sources import PROPOSED, Found, Popularity
 from tonnage.releases.release import Release
 from tonnage.serving.catalogue import NO_ROWS, Allowed, Mask
 from tonnage.serving.ports import Nearest
@@ -87,7 +87,7 @@ class Local:
         found: by repeats, co-purchase and trend, in the order of `SOURCES`.
         proposed: rows that each of them proposes; co-purchase knows more.
         rows: all that they propose, each once.
-        popularity: the score of the trend for such a user, of every item, [n_items].
+        popularity: the score of the trend for such a user, of every item.
     """
 
     history_rows: Rows
@@ -95,7 +95,7 @@ class Local:
     found: Sequence[Found]
     proposed: Sequence[Rows]
     rows: Rows
-    popularity: Floats
+    popularity: Floats | Popularity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,12 +107,14 @@ class Proposals:
         neighbour_weights: of the release, [n_items, m].
         trend: for users with a history.
         recent_trend: for users without.
+        long_run: how wanted items ever were, float32 [n_items].
     """
 
     neighbour_rows: Rows
     neighbour_weights: Floats
     trend: Trend
     recent_trend: Trend
+    long_run: Floats
 
     @classmethod
     def of(cls, release: Release) -> "Proposals":
@@ -123,6 +125,7 @@ class Proposals:
             neighbour_weights=np.asarray(release.neighbour_weights),
             trend=Trend.of(_column(release, "popularity")),
             recent_trend=Trend.of(_column(release, "recent_popularity")),
+            long_run=sources.long_run(_column(release, "item_buyers_all")),
         )
 
     def local(self, history: History, history_rows: Rows, allowed: Allowed | None, *, at: float) -> Local:
@@ -147,7 +150,7 @@ class Proposals:
             found=(repeats, together, wanted),
             proposed=proposed,
             rows=sources.distinct(np.concatenate(proposed)),
-            popularity=trend.popularity,
+            popularity=self._popularity(len(rows)),
         )
 
     def pool(self, local: Local, nearest: Nearest | None) -> Pool:
@@ -173,6 +176,11 @@ class Proposals:
         scores[:, SOURCES.index(name)] = found[1]
         candidates = Candidates(rows=found[0], scores=scores)
         return Pool(candidates=candidates, proposed=~np.isnan(scores)), found[1]
+
+    def _popularity(self, length: int) -> Floats | Popularity:
+        if not length:
+            return self.recent_trend.popularity
+        return Popularity(usual=self.trend.popularity, long_run=self.long_run, length=length)
 
     def _co_purchase(self, rows: Rows, weights: Floats) -> Found:
         return sources.co_purchase(self.neighbour_rows, self.neighbour_weights, rows, weights)

@@ -60,6 +60,7 @@ class Moment:
         demand: columns `demand.COLUMNS` of every item, float64 [n_items, n].
         popularity: the score of the trend for users with a history, float32 [n_items].
         recent_popularity: the same for users without.
+        long_run: how wanted items ever were, float32 [n_items].
         allowed: items that may be proposed, bool [n_items].
     """
 
@@ -71,6 +72,7 @@ class Moment:
     demand: Floats
     popularity: Floats
     recent_popularity: Floats
+    long_run: Floats
     allowed: sources.Mask
 
     def with_trend(self, trend: Trend | None) -> "Moment":
@@ -84,15 +86,17 @@ class Moment:
         at = self.at.timestamp()
         weights = sources.interaction_weights(user.history, at)
         history_rows = self.catalogue.rows(user.history.items)
-        popularity = self.popularity if (history_rows >= 0).any() else self.recent_popularity
+        length = int((history_rows >= 0).sum())
+        usual = self.popularity if length else self.recent_popularity
         repeats = sources.repeats(history_rows, weights)
         together = sources.co_purchase(*self.neighbours, history_rows, weights)
-        trend = sources.trend(popularity, allowed=self.allowed)
+        trend = sources.trend(usual, allowed=self.allowed)
         vectors = self._vectors(history_rows, weights)
         best = [sources.best(each, self.allowed) for each in (vectors, together)]
         pool = np.concatenate([rows for rows, _ in (repeats, trend, *best)])
         found = [vectors, repeats, together, trend]
-        return sources.merge(found, pool=pool, popularity=popularity, limit=limit)
+        wanted = sources.Popularity(usual=usual, long_run=self.long_run, length=length) if length else usual
+        return sources.merge(found, pool=pool, popularity=wanted, limit=limit)
 
     def features(self, user: UserRow, candidates: Candidates, chosen: Rows | None = None) -> Floats:
         """The ranker's matrix, float32 [n, n_features].
@@ -162,6 +166,7 @@ def fit(
         demand=demand.columns(until, statistics, at=at, threads=config.threads),
         popularity=_beyond(sources.popularity(recent, buyers), statistics),
         recent_popularity=recent,
+        long_run=sources.long_run(buyers),
         allowed=np.ones(len(buyers), np.bool_) if everything else buyers > 0,
     )
 

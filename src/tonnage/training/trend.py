@@ -54,7 +54,8 @@ def sample(
         drawn = random.choice(missed, min(MISSED, len(missed)), replace=False)
         chosen = np.concatenate([np.flatnonzero(hit), drawn])
         scores = pool.scores[chosen].copy()
-        scores[:, SOURCES.index("trend")] = 0.0
+        # What is left of the trend is how this user leans, which is not to be learned.
+        scores[:, SOURCES.index("trend")] -= moment.popularity[pool.rows[chosen]]
         weight = np.where(hit[chosen], 1.0 / len(items), 1.0 / len(drawn))
         told = np.column_stack([sources.promise(scores), moment.demand[pool.rows[chosen]]])
         yield told, hit[chosen].astype(np.float32), weight, len(pool.rows)

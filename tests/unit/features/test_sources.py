@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tonnage.features.sources import PROPOSED, best, co_purchase, distinct, merge
+from tonnage.features.sources import PROPOSED, USUAL, Popularity, best, co_purchase, distinct, long_run, merge
 
 ITEMS, NEIGHBOURS = 3000, 60
 
@@ -66,3 +66,14 @@ def test_distinct_rows_come_once_and_ascending(rows):
     found = distinct(np.array(rows, np.int32))
     assert found.dtype == np.int32
     assert found.tolist() == sorted(set(rows))
+
+
+@pytest.mark.parametrize(("length", "gains"), [(1, True), (USUAL - 1, None), (400, False)])
+def test_a_short_history_leans_to_what_was_always_wanted(length, gains):
+    """Of a user who had one thing little is known; what everybody had is the better guess."""
+    buyers = np.array([0, 3, 20, 900], np.float32)
+    usual = np.ones(4, np.float32)
+    scores = Popularity(usual=usual, long_run=long_run(buyers), length=length)[np.arange(4)]
+    assert scores[0] == 1, "an item that nobody had is neither wanted nor unwanted"
+    assert (scores[3] > scores[1]) == bool(gains)
+    assert (scores[3] < scores[1]) == (gains is False)

@@ -88,6 +88,7 @@ def as_training_knows(opened) -> moment.Moment:
         popularity=column("popularity"),
         demand=np.empty((ITEMS, 0)),
         recent_popularity=column("recent_popularity"),
+        long_run=sources.long_run(column("item_buyers_all")),
         allowed=np.ones(ITEMS, np.bool_),
     )
 
@@ -161,6 +162,10 @@ def plainly(opened, user, mask):
         vectors = np.arange(ITEMS, dtype=np.int32), opened.item_vectors @ taste
     pool = np.concatenate([again, trend[0], *(sources.best(each, mask)[0] for each in (vectors, together))])
     found = [vectors, (again, worth), together, trend]
+    if (rows >= 0).any():
+        long_run = sources.long_run(opened.items["item_buyers_all"].to_numpy())
+        lean = np.float32(sources.LEAN * np.log(sources.USUAL / (1 + len(everything[0]))))
+        popularity = popularity + lean * long_run
     return sources.merge(found, pool=pool, popularity=popularity)
 
 
