@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from tonnage.domain import SOURCES, Floats, History, Rows
 from tonnage.features.rows import DAY_S, UserRow
-from tonnage.features.sources import FADE_DAYS, MERGE, PROPOSED, promise
+from tonnage.features.sources import FADE_DAYS, LEAN, MERGE, PROPOSED, USUAL, promise
 
-VERSION = 3
+VERSION = 4
 """Raised whenever a definition on this page changes its meaning."""
 
 HEAT_DAYS = 90.0
@@ -110,7 +110,8 @@ class FeatureNames:
 
     def fingerprint(self) -> str:
         """Digest of names, their order, the sources' constants and the definitions' version, hex."""
-        told = [f"version {VERSION}", f"sources {PROPOSED} {FADE_DAYS} {sorted(MERGE.items())}", *self.all]
+        proposing = f"sources {PROPOSED} {FADE_DAYS} {LEAN} {USUAL} {sorted(MERGE.items())}"
+        told = [f"version {VERSION}", proposing, *self.all]
         return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
