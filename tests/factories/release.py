@@ -58,12 +58,13 @@ def trained(
     centres = random.normal(size=(len(CATEGORIES), dimensions))
     vectors = (centres[category] + 0.3 * random.normal(size=(items, dimensions))).astype(np.float32)
     rows, weights = _neighbours(vectors, neighbours)
+    some = vectors[::2][:40]
     return Trained(
         items=_items(random, category, names.item, until),
         item_vectors=vectors,
         gram=(vectors.T @ vectors + 0.1 * np.eye(dimensions)).astype(np.float32),
         alpha=40.0,
-        queries=vectors[::2] + vectors[: (items + 1) // 2],
+        queries=some + vectors[: len(some)],
         neighbour_rows=rows,
         neighbour_weights=weights,
         ranker=_ranker(random, names),
