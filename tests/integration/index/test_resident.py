@@ -1,6 +1,7 @@
 """What a variant is predicted to keep in memory is what a process is seen to keep."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,7 +61,9 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
 
 def seen(warm: Path, home: Path, name: str) -> dict[str, int]:
     command = [sys.executable, "-c", SEEN, str(warm), str(home), name]
-    found: dict[str, int] = json.loads(subprocess.check_output(command))
+    # Large blocks on pages of their own: in the heap they could fill what was free already.
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    found: dict[str, int] = json.loads(subprocess.check_output(command, env=environment))
     return found
 
 
