@@ -49,9 +49,7 @@ def look(*, ours: str) -> Machine:
         routes=_lines(run(["ip", "route", "show", "table", "all"], timeout_s=10)),
         firewall=_firewall(),
         mounts=_lines(Path("/proc/self/mounts").read_text()),
-        groups=frozenset(
-            str(path) for path in ROOT.rglob("*") if path.is_dir() and not _is_of_another(path, ours)
-        ),
+        groups=_groups(ours),
         settings=frozenset(f"{name}={Path('/proc/sys', name).read_text().strip()}" for name in SETTINGS),
         folders=frozenset(
             str(path) for folder in FOLDERS if Path(folder).is_dir() for path in Path(folder).iterdir()
@@ -80,8 +78,13 @@ def processes_with(*words: str) -> set[str]:
     return found
 
 
-def _is_of_another(group: Path, ours: str) -> bool:
-    return any(part.startswith("tonnage-") and part != ours for part in group.parts)
+def _groups(ours: str) -> frozenset[str]:
+    """Control groups, without those of other clusters: there they go while one looks."""
+    found = []
+    for directory, children, _files in os.walk(ROOT):
+        children[:] = [name for name in children if name == ours or not name.startswith("tonnage-")]
+        found += [str(Path(directory, name)) for name in children]
+    return frozenset(found)
 
 
 def _firewall() -> frozenset[str]:

@@ -20,6 +20,7 @@ from tonnage.datasets.tables import read
 from tonnage.deployment.access import ClusterAccess
 from tonnage.deployment.config import DeploymentConfig
 from tonnage.deployment.deploying import Deployed, deploy
+from tonnage.deployment.embedded import cluster as embedded
 from tonnage.deployment.embedded.config import EmbeddedConfig
 from tonnage.deployment.helm import uninstall
 from tonnage.packaging.config import BENTOS, PackagingConfig
@@ -137,11 +138,15 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> DeploymentConfig:
 
 
 @pytest.fixture(scope="session")
-def deployed(cluster: ClusterAccess, voyage: Voyage, config: DeploymentConfig) -> Iterator[Deployed]:
+def deployed(
+    cluster: ClusterAccess, cluster_config: EmbeddedConfig, voyage: Voyage, config: DeploymentConfig
+) -> Iterator[Deployed]:
     """The first release, installed, with the features in its Redis."""
     yield deploy(cluster, config, values=[voyage.first.values], features=voyage.features, progress=PROGRESS)
-    uninstall(cluster, name=config.name, namespace=config.namespace)
-    cluster.run_kubectl("delete", "namespace", config.namespace, "--wait", timeout_s=120)
+    # The README's `make down` may have taken the cluster away, and the shop with it.
+    if embedded.status(cluster_config).running:
+        uninstall(cluster, name=config.name, namespace=config.namespace)
+        cluster.run_kubectl("delete", "namespace", config.namespace, "--wait", timeout_s=120)
 
 
 @pytest.fixture
