@@ -1,6 +1,6 @@
 """Measure embedding serving: every promise of its speed, its memory and its behaviour under overload.
 
-    make measure-serving                                    # everything: about half an hour on 2 cores
+    make measure-serving                                    # everything: 20 minutes, twice that at first
     python loadtests/serving.py --only ranker retriever     # some parts
     python loadtests/serving.py --quick --only overload     # short: proves the scripts alone
 
