@@ -1,11 +1,13 @@
 """Each image starts as a pod would start it: as nobody in particular, and unable to write but to /tmp."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from socket import socket
 
@@ -54,7 +56,6 @@ def _running(layout: Layout, image: Image, root: Path, port: int) -> Iterator[su
         "--mount",
         "--pid",
         "--fork",
-        "--kill-child",
         "sh",
         "-c",
         CONFINED,
@@ -68,9 +69,19 @@ def _running(layout: Layout, image: Image, root: Path, port: int) -> Iterator[su
     try:
         yield process
     finally:
-        process.kill()
-        process.wait(timeout=20)
+        _end(process)
         shutil.rmtree(root)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """The program inside is the first of its own pid namespace: with it ends everything there.
+
+    `unshare --kill-child` would not do: its signal is forgotten when the program changes its user.
+    """
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+    process.wait(timeout=20)
 
 
 def _answer(url: str, process: subprocess.Popen[bytes]) -> str:
