@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from feast import FeatureStore
 
 from tonnage.domain import UserId
-from tonnage.features.address import is_redis, online_store_errors, sqlite_file
+from tonnage.features.address import TIMEOUT_S, is_redis, online_store_errors, sqlite_file
 from tonnage.features.definitions import USER_ROW, open_store
 from tonnage.features.rows import UserRow
 
@@ -23,7 +23,7 @@ class OnlineFeatures(Protocol):
         ...
 
 
-def open_online(url: str, *, timeout_s: float = 0.05) -> OnlineFeatures:
+def open_online(url: str, *, timeout_s: float = TIMEOUT_S) -> OnlineFeatures:
     """The online store at a URL, read through Feast. Redis may still be away: it is first needed by a read.
 
     Args:

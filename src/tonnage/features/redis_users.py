@@ -8,7 +8,7 @@ together on asyncio, and read by Feast's own codec, they take 0.2.
 from typing import Any
 
 from tonnage.domain import UserId
-from tonnage.features.address import online_store_errors
+from tonnage.features.address import TIMEOUT_S, online_store_errors
 from tonnage.features.definitions import USER_ROW
 from tonnage.features.online import open_feast
 from tonnage.features.redis_client import connect_async
@@ -25,7 +25,7 @@ class RedisUsers:
         timeout_s: how long Redis may take to connect, and to answer.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 0.05) -> None:
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         self._url = url
         self._format = UserFormat(open_feast(url, timeout_s=timeout_s), USER_ROW)
         self._redis = connect_async(url, timeout_s=timeout_s)

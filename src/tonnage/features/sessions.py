@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Protocol
 
 from tonnage.domain import ItemId, UserId
-from tonnage.features.address import is_redis
+from tonnage.features.address import TIMEOUT_S, is_redis
 from tonnage.features.rows import SessionEvent
 
 RECENT = 200
@@ -40,7 +40,7 @@ class Sessions(Protocol):
         ...
 
 
-def open_sessions(url: str, *, timeout_s: float = 0.05) -> Sessions:
+def open_sessions(url: str, *, timeout_s: float = TIMEOUT_S) -> Sessions:
     """The sessions that live at the URL of the online store, see `online.open_online`.
 
     Raises:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tests.factories import shop
-from tests.factories.redis import free_port, redis_server
+from tests.factories.redis import redis_server
 from tests.factories.shop import assert_same_row
 
 from tonnage.domain import UserId
@@ -21,6 +21,7 @@ from tonnage.features.online import open_online
 from tonnage.features.rows import UserRow
 from tonnage.features.sessions import open_sessions
 from tonnage.features.store import OfflineFeatures, build, materialize
+from tonnage.serving.local import free_port
 from tonnage.telemetry import Silent
 
 USERS = [UserId(user) for user in (*shop.USERS, "silent", "ghost")]

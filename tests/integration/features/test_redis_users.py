@@ -1,13 +1,14 @@
 """A user's row and session in one round trip, read past Feast's reader from what Feast wrote."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from redis import Redis
 from tests.factories import shop
-from tests.factories.redis import free_port, redis_server
+from tests.factories.redis import redis_server
 from tests.factories.shop import assert_same_row
 
 from tonnage.domain import ItemId, UserId
@@ -17,6 +18,9 @@ from tonnage.features.redis_users import RedisUsers
 from tonnage.features.rows import SessionEvent, UserRow, with_session
 from tonnage.features.sessions import open_sessions
 from tonnage.features.store import materialize
+from tonnage.serving.local import free_port
+from tonnage.serving.ports import Call, LateError
+from tonnage.serving.users import open_users
 from tonnage.telemetry import Silent
 
 USERS = [UserId(user) for user in (*shop.USERS, "silent", "ghost", "née {x}")]
@@ -101,3 +105,27 @@ async def test_a_silent_redis_costs_one_timeout():
         with pytest.raises(DependencyError):
             await users.read(USERS[0])
         assert asyncio.get_running_loop().time() - started < 1
+
+
+async def test_a_slow_redis_is_waited_for_while_the_request_has_time(url: str):
+    """A shorter patience of the store's own would drop the user's features from an answer that has time."""
+    address = urlsplit(url)
+
+    async def delay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        redis_reader, redis_writer = await asyncio.open_connection(address.hostname, address.port)
+        while asked := await reader.read(65_536):
+            redis_writer.write(asked)
+            answered = await redis_reader.read(65_536)
+            await asyncio.sleep(0.2)
+            writer.write(answered)
+        redis_writer.close()
+        writer.close()
+
+    slow = await asyncio.start_server(delay, "127.0.0.1", 0)
+    users = open_users(f"redis://127.0.0.1:{slow.sockets[0].getsockname()[1]}{address.path}")
+    async with slow, AsyncExitStack() as stack:
+        stack.push_async_callback(users.close)
+        row = await users.read(USERS[0], Call(request_id="r", timeout_s=5))
+        assert row.values["events"] > 0
+        with pytest.raises(LateError):
+            await users.read(USERS[0], Call(request_id="r", timeout_s=0.05))
