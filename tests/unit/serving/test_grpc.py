@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,11 +16,14 @@ from tests.factories.release import VOCABULARIES, release
 from tonnage.errors import ConfigError, DependencyError, NotFoundError
 from tonnage.features import ranking
 from tonnage.serving.admission.admission import Reason, RefusedError
+from tonnage.serving.admission.watching import watched
 from tonnage.serving.bodies import TooLargeError
 from tonnage.serving.edge import UnforeseenError
 from tonnage.serving.environment import Environment
 from tonnage.serving.local import free_port
+from tonnage.serving.memory.cgroup import Usage
 from tonnage.serving.protocol import grpc_codec
+from tonnage.serving.protocol import server as server_module
 from tonnage.serving.protocol.dataplane import MAX_BODY, ReleaseConflictError, TensorSpec
 from tonnage.serving.protocol.grpc_door import status_of
 from tonnage.serving.protocol.oip import Inference
@@ -143,6 +147,13 @@ def directory(tmp_path_factory):
 
 
 @pytest.fixture
+def full(monkeypatch):
+    """The memory of the server below is full, however often it looks."""
+    told = Usage(current=1, working_set=1, needed=1, limit=1)
+    monkeypatch.setattr(server_module, "watched", partial(watched, memory=lambda: told))
+
+
+@pytest.fixture
 async def server(directory):
     environment = Environment(release_dir=directory, grpc_port=free_port())
     made = InferenceServer("adder", lambda *_: Adder(), environment)
@@ -206,8 +217,8 @@ async def test_errors_are_statuses(call, sent, metadata, code):
     assert await call("ModelInfer", question(1))
 
 
-async def test_a_refusal_says_when_to_come_again(call, server):
-    server._plane.admission.memory_share = 1.0
+@pytest.mark.usefixtures("full")
+async def test_a_refusal_says_when_to_come_again(call):
     with pytest.raises(aio.AioRpcError) as raised:
         await call("ModelInfer", question(1))
     assert raised.value.code() is StatusCode.RESOURCE_EXHAUSTED
