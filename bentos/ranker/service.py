@@ -6,7 +6,6 @@ from tonnage.releases.release import Release
 from tonnage.serving.bento import settings
 from tonnage.serving.environment import Environment
 from tonnage.serving.host import environment_or_exit, take_over
-from tonnage.serving.lifecycle import refuse_unless_servable
 from tonnage.serving.protocol.dataplane import Model
 from tonnage.serving.protocol.server import InferenceServer
 
@@ -32,7 +31,7 @@ class Ranker:
     @staticmethod
     def check() -> None:
         """Refuse to start with a release that it cannot serve; else become the service."""
-        take_over("ranker", environment, refuse_unless_servable)
+        take_over("ranker", environment)
 
     async def __is_ready__(self) -> bool:
         """Whether BentoML's own `/readyz` says yes."""

@@ -5,7 +5,6 @@ import bentoml
 from tonnage.serving.application import RecommenderServer
 from tonnage.serving.bento import settings
 from tonnage.serving.host import environment_or_exit, take_over
-from tonnage.serving.lifecycle import refuse_unless_servable
 
 environment = environment_or_exit()
 server = RecommenderServer(environment)
@@ -20,7 +19,7 @@ class Recommender:
     @staticmethod
     def check() -> None:
         """Refuse to start with a release that it cannot serve; else become the service."""
-        take_over("recommender", environment, refuse_unless_servable)
+        take_over("recommender", environment)
 
     async def __is_ready__(self) -> bool:
         """Whether BentoML's own `/readyz` says yes."""

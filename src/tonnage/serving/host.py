@@ -12,7 +12,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -61,35 +62,48 @@ class Listening(BaseModel):
         return f"{host}:{self.port}"
 
 
+@contextmanager
+def _ended_by_error() -> Iterator[None]:
+    """End the process with one line and the error's exit code: that is what `kubectl describe pod` shows."""
+    try:
+        yield
+    except TonnageError as error:
+        sys.stderr.write(f"tonnage: {error}\n")
+        raise SystemExit(error.exit_code) from None
+
+
 def environment_or_exit() -> Environment:
     """What the service is told; a pod that is told nonsense ends here, with one line.
 
     Raises:
         SystemExit: with the error's exit code.
     """
-    try:
+    with _ended_by_error():
         return Environment.read(os.environ)
-    except TonnageError as error:
-        sys.stderr.write(f"tonnage: {error}\n")
-        raise SystemExit(error.exit_code) from None
 
 
-def take_over(service: str, environment: Environment, refuse: Callable[[Environment], None]) -> None:
+def take_over(service: str, environment: Environment) -> None:
     """Replace BentoML's launcher by the service's own process; called in BentoML's deployment hook.
 
-    With `--development`, `--reload` or TLS, and where no command line started it, BentoML goes on.
+    With `--development`, `--reload` or TLS, and where no command line started it, BentoML goes on, with a
+    release that can be served; our own process looks at that itself.
 
     Args:
         service: retriever, ranker or recommender.
         environment: what it is told.
-        refuse: ends the process when the release cannot be served; our own process asks that itself.
+
+    Raises:
+        SystemExit: BentoML would host a release that cannot be served; after one line.
     """
     import click
     from bentoml._internal.configuration.containers import BentoMLContainer
 
     context = click.get_current_context(silent=True)
     if context is None or any(context.params.get(name) for name in LEFT_TO_BENTOML):
-        refuse(environment)
+        from tonnage.serving.lifecycle import open_servable
+
+        with _ended_by_error():
+            open_servable(environment)
         return
     # What no option and no variable says, BentoML's configuration does.
     configured = {"host": BentoMLContainer.http.host.get(), "port": BentoMLContainer.http.port.get()}
@@ -122,11 +136,8 @@ def main(service: str, listening: Listening) -> NoReturn:
         SystemExit: always; with an error's own code, after one line, when there is nothing to serve.
     """
     environment = environment_or_exit()
-    try:
+    with _ended_by_error():
         application = _application(service, environment)
-    except TonnageError as error:
-        sys.stderr.write(f"tonnage: {error}\n")
-        raise SystemExit(error.exit_code) from None
     from structlog import get_logger
 
     get_logger().info(

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from tonnage.errors import RequirementError, TonnageError
+from tonnage.errors import RequirementError
 from tonnage.features import ranking
 from tonnage.releases.release import Release, open_release
 from tonnage.serving.draining import Draining, drained_on_sigterm
@@ -122,16 +122,3 @@ def open_servable(
             actual=own,
         )
     return release
-
-
-def refuse_unless_servable(environment: Environment) -> None:
-    """Check the release before any worker starts; a pod that cannot serve it ends here, with one line.
-
-    Raises:
-        SystemExit: with the error's exit code.
-    """
-    try:
-        open_servable(environment)
-    except TonnageError as error:
-        sys.stderr.write(f"tonnage: {error}\n")
-        raise SystemExit(error.exit_code) from None

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.factories.release import release
 
+from tonnage.index import RECALL_FLOOR
 from tonnage.serving.admission.admission import MEMORY_WATERMARK
 from tonnage.serving.environment import Environment
-from tonnage.serving.memory.plan import RECALL_FLOOR, MemoryLimitError, Term, Verdict, plan
+from tonnage.serving.memory.plan import MemoryLimitError, Term, Verdict, plan
 from tonnage.serving.memory.quantity import MIB
 from tonnage.serving.memory.start import files_of, plan_for
 
