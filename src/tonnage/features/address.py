@@ -11,8 +11,10 @@ from redis.exceptions import RedisError
 from tonnage.errors import ConfigError, DependencyError
 
 TIMEOUT_S = 1.0
-"""How long Redis may take to connect, and to answer. A request has a deadline of its own, which a shorter time
-here would undercut: this one ends calls that nobody waits for any more."""
+"""How long Redis may take to connect, and to answer.
+
+A request has a deadline of its own, which a shorter time here would undercut: this one ends
+calls that nobody waits for any more."""
 
 
 def is_redis(url: str) -> bool:

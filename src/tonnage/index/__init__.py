@@ -4,10 +4,11 @@ from tonnage.index.building import build
 from tonnage.index.measuring import Measured
 from tonnage.index.search import Index
 from tonnage.index.stored import open_index
-from tonnage.index.variants import EXACT_ITEMS, VARIANTS, predict_bytes, variants_for
+from tonnage.index.variants import EXACT_ITEMS, RECALL_FLOOR, VARIANTS, predict_bytes, variants_for
 
 __all__ = [
     "EXACT_ITEMS",
+    "RECALL_FLOOR",
     "VARIANTS",
     "Index",
     "Measured",

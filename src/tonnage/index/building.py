@@ -14,7 +14,7 @@ from tonnage.index import graphs
 from tonnage.index.measuring import DEEPEST, Measured, Truth, measure, recall_of
 from tonnage.index.stored import DESCRIPTION, DTYPES, Layout, describe, open_index
 from tonnage.index.tables import PIECE, quantise
-from tonnage.index.variants import VARIANTS, Variant, variant, variants_for
+from tonnage.index.variants import RECALL_FLOOR, VARIANTS, Variant, variant, variants_for
 from tonnage.telemetry import Progress
 
 VECTORS = "item_vectors.npy"
@@ -46,7 +46,7 @@ def build(
     *,
     variants: Sequence[str] | None = None,
     queries: Floats,
-    recall: float = 0.95,
+    recall: float = RECALL_FLOOR,
     progress: Progress,
 ) -> tuple[Measured, ...]:
     """Write index variants beside the vectors, and measure each. The same vectors, the same bytes.

@@ -102,10 +102,15 @@ def scan_is_cheaper(allowed: int, expansion: int) -> bool:
 
 def direction(vectors: Floats) -> Floats:
     """The mean direction of vectors, float32 [d], of length one unless they cancel out."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    mean: Floats = (vectors / np.where(lengths > 0, lengths, 1)).mean(axis=0).astype(np.float32)
+    mean: Floats = directions(vectors).mean(axis=0).astype(np.float32)
     length = float(np.linalg.norm(mean))
     return mean / np.float32(length) if length > 0 else mean
+
+
+def directions(vectors: Floats) -> Floats:
+    """Vectors at length one, float32 [n, d]; a null vector stays."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
 def best(rows: Rows | None, scores: Floats, k: int, exclude: Rows | None = None) -> tuple[Rows, Floats]:

@@ -24,6 +24,9 @@ CONNECTIVITY = 12
 PADDING = 56
 """Bytes before a graph, so that its vectors, 8 bytes further, begin where the processor's cache lines do."""
 
+RECALL_FLOOR = 0.95
+"""Recall@100 against the exact search over float32 vectors that an index must reach by default."""
+
 PAGE = 4096
 """Bytes in which memory is mapped."""
 

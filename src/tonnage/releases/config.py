@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from tonnage.index import VARIANTS
+from tonnage.index import RECALL_FLOOR, VARIANTS
 from tonnage.settings import Section
 
 
@@ -41,7 +41,7 @@ class IndexConfig(Section):
     """
 
     variants: tuple[str, ...] | None = Field(default=None, min_length=1)
-    recall_floor: float = Field(default=0.95, ge=0, le=1)
+    recall_floor: float = Field(default=RECALL_FLOOR, ge=0, le=1)
 
     @field_validator("variants")
     @classmethod

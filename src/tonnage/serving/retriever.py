@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 from tonnage.domain import Floats, ItemId, Rows
 from tonnage.features.sources import fold_in
 from tonnage.index import Index
+from tonnage.index.search import direction, directions
 from tonnage.releases.item_ids import ItemIds
 from tonnage.releases.release import Release
 from tonnage.serving.environment import Environment
@@ -218,18 +219,11 @@ def _nearest_to(
     if not len(rows):
         return _nothing(asked)
     found, scores = index.similar(rows, k, allowed, exclude)
-    centre = _directions(index.vectors(rows)).mean(axis=0, keepdims=True)
-    asked_scores = (_directions(index.vectors(asked)) @ _directions(centre).T).ravel()
-    return found, scores, asked_scores
+    return found, scores, directions(index.vectors(asked)) @ direction(index.vectors(rows))
 
 
 def _nothing(asked: Rows) -> tuple[Rows, Floats, Floats]:
     return np.empty(0, np.int32), np.empty(0, np.float32), np.full(len(asked), np.nan, np.float32)
-
-
-def _directions(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
 def _allowed(inputs: Mapping[str, Array], items: int) -> NDArray[np.bool_] | None:

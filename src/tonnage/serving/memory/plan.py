@@ -12,11 +12,9 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from tonnage.errors import TonnageError
+from tonnage.index import RECALL_FLOOR
 from tonnage.serving.admission.admission import MEMORY_WATERMARK
 from tonnage.serving.memory.quantity import MIB, in_mib, whole_mib
-
-RECALL_FLOOR = 0.95
-"""Recall@100 against the exact search over float32 vectors that every index served must reach."""
 
 
 class MemoryLimitError(TonnageError):
