@@ -1,18 +1,13 @@
 """A memory limit for a few processes of this machine, as a container has it: a cgroup, version 2 or 1."""
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tonnage.deployment.embedded import cgroups
 from tonnage.errors import RequirementError
-
-ROOT = Path("/sys/fs/cgroup")
-
-EMPTY_TIMEOUT_S = 10.0
-"""How long the kernel may take to forget processes that have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,7 @@ class Box:
 
 
 @contextmanager
-def boxed(limit: int, *, root: Path = ROOT) -> Iterator[Box]:
+def boxed(limit: int, *, root: Path = cgroups.ROOT) -> Iterator[Box]:
     """A cgroup with a memory limit and no swap, until the block ends; its processes must have ended then.
 
     Args:
@@ -82,7 +77,7 @@ def boxed(limit: int, *, root: Path = ROOT) -> Iterator[Box]:
             (directory / "memory.limit_in_bytes").write_text(str(limit))
         yield Box(directory, v2)
     finally:
-        _remove(directory)
+        cgroups.remove(directory.name, root)
 
 
 def _controllers(root: Path) -> list[str]:
@@ -90,19 +85,6 @@ def _controllers(root: Path) -> list[str]:
         return (root / "cgroup.subtree_control").read_text(encoding="ascii").split()
     except OSError:
         return []
-
-
-def _remove(directory: Path) -> None:
-    deadline = time.monotonic() + EMPTY_TIMEOUT_S
-    while True:
-        try:
-            directory.rmdir()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return
 
 
 def forget(directory: Path) -> None:

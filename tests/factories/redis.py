@@ -1,6 +1,5 @@
 """A real Redis on a free port of 127.0.0.1, with nothing on disk."""
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,6 +8,8 @@ from pathlib import Path
 
 from redis import Redis
 from redis.exceptions import ConnectionError as NotYet
+
+from tonnage.serving.local import free_port
 
 START_S = 10.0
 
@@ -29,14 +30,6 @@ def redis_server(directory: Path, port: int | None = None) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(timeout=START_S)
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _await_ping(port: int) -> None:

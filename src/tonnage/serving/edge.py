@@ -32,6 +32,7 @@ DEADLINE = "x-tonnage-deadline-ms"
 HEADERS = "tonnage.headers"
 """Where the scope keeps the request's headers as a dict of bytes, names in lower case."""
 
+_REQUEST_ID, _DEADLINE = REQUEST_ID.encode(), DEADLINE.encode()
 _USABLE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _USABLE_MS = re.compile(rb"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 
@@ -107,7 +108,7 @@ class Edge:
             return
         started = time.perf_counter()
         scope[HEADERS] = headers = dict(scope["headers"])
-        scope["tonnage.request_id"] = own = request_id(headers.get(b"x-request-id", b""))
+        scope["tonnage.request_id"] = own = request_id(headers.get(_REQUEST_ID, b""))
         answer = _Answer(self._settings, own, send)
         ledger = self._settings.ledger
         ledger.entered()
@@ -181,7 +182,7 @@ def remaining_s(headers: dict[bytes, bytes]) -> float:
     Raises:
         DeadlineError: what the caller sent is not a number.
     """
-    given = headers.get(b"x-tonnage-deadline-ms")
+    given = headers.get(_DEADLINE)
     if given is None:
         return math.inf
     if not _USABLE_MS.fullmatch(given):
@@ -209,7 +210,7 @@ class _Answer:
             self.status = message["status"]
             message["headers"] = [
                 *message["headers"],
-                (b"x-request-id", self.request_id.encode()),
+                (_REQUEST_ID, self.request_id.encode()),
                 *self._settings.headers,
             ]
         await self._send(message)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -20,16 +19,11 @@ from prometheus_client import start_http_server
 
 from tonnage.deployment.embedded import builds
 from tonnage.deployment.embedded.config import EmbeddedConfig
+from tonnage.serving.local import free_port
 from tonnage.serving.metrics import Metrics
 from tonnage.serving.slates import Slate
 
 DEADLINE_S = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def awaited(condition: Callable[[], bool], what: str) -> None:

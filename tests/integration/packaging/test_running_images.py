@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from socket import socket
 
 import pyarrow as pa
 import pytest
@@ -18,6 +17,7 @@ from tests.integration.packaging.conftest import Dock
 from tonnage.packaging.config import BENTOS
 from tonnage.packaging.images import Image, Layout
 from tonnage.packaging.pipeline import Packaged
+from tonnage.serving.local import free_port
 
 START_TIMEOUT_S = 120.0
 
@@ -106,12 +106,6 @@ def _answer(url: str, process: subprocess.Popen[bytes]) -> str:
     return ""
 
 
-def _free_port() -> int:
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @pytest.mark.parametrize("bento", BENTOS)
 def test_a_service_starts_on_a_read_only_root_as_a_user_without_rights(
     bento: str, dock: Dock, packaged: tuple[Packaged, Packaged], tmp_path: Path
@@ -119,7 +113,7 @@ def test_a_service_starts_on_a_read_only_root_as_a_user_without_rights(
     """What was cut from the image, or wants to write beside itself, shows here and not in a cluster."""
     image = packaged[1].built[bento]
     _unpack(dock.layout, image, tmp_path / "root")
-    port = _free_port()
+    port = free_port()
     # The recommender is ready only with its neighbours; alone it can say what it holds.
     path = {"recommender": "/v1/release"}.get(bento, "/v2/health/ready")
     with _running(dock.layout, image, tmp_path / "root", port) as process:

@@ -58,6 +58,13 @@ def assert_nearest(found):
     assert found["scores"] == sorted(found["scores"], reverse=True)
 
 
+def assert_answers(found, models, expected):
+    assert "binary_tensor_data" in found["server"]["extensions"]
+    assert found["model"]["versions"] == [models.release.id]
+    assert_scores(found, expected)
+    assert_nearest(found["nearest"])
+
+
 def assert_tells(errors, **expected):
     for case, (status, says) in expected.items():
         found = errors[case.replace("_", " ")]
@@ -71,10 +78,7 @@ def test_triton_http(models, features, expected):
     assert found["ready"]
     assert found["ready_version"]
     assert not found["other_ready"]
-    assert "binary_tensor_data" in found["server"]["extensions"]
-    assert found["model"]["versions"] == [models.release.id]
-    assert_scores(found, expected)
-    assert_nearest(found["nearest"])
+    assert_answers(found, models, expected)
     assert_tells(
         found["errors"],
         datatype=("[400]", "wrong datatype"),
@@ -92,10 +96,7 @@ def test_triton_grpc(models, features, expected):
     found = run("triton_grpc", models, features, models.ranker.grpc_address, models.retriever.grpc_address)
     assert found["live"]
     assert found["ready"]
-    assert "binary_tensor_data" in found["server"]["extensions"]
-    assert found["model"]["versions"] == [models.release.id]
-    assert_scores(found, expected)
-    assert_nearest(found["nearest"])
+    assert_answers(found, models, expected)
     assert_tells(
         found["errors"],
         datatype=("INVALID_ARGUMENT", "wrong datatype"),
