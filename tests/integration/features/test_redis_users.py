@@ -1,7 +1,8 @@
 """A user's row and session in one round trip, read past Feast's reader from what Feast wrote."""
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -93,14 +94,31 @@ async def test_redis_may_come_later_and_go_away(built: Path, tmp_path: Path):
             assert_same_row(await users.read(USERS[1]), UserRow.cold())
 
 
-async def test_a_silent_redis_costs_one_timeout():
-    async def never_answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _reader.read()
-        writer.close()
+@asynccontextmanager
+async def redis_played_by(play: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]):
+    """Port of a server of our own; when it ends, so has every conversation."""
+    talks: list[asyncio.Task[None]] = []
 
-    deaf = await asyncio.start_server(never_answer, "127.0.0.1", 0)
-    url = f"redis://127.0.0.1:{deaf.sockets[0].getsockname()[1]}/0"
-    async with deaf, users_of(url, timeout_s=0.2) as users:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.append(asyncio.current_task())
+        with closing(writer):
+            await play(reader, writer)
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+    async with asyncio.timeout(10):
+        await asyncio.gather(*talks)
+
+
+async def test_a_silent_redis_costs_one_timeout():
+    async def never_answer(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with (
+        redis_played_by(never_answer) as port,
+        users_of(f"redis://127.0.0.1:{port}/0", timeout_s=0.2) as users,
+    ):
         started = asyncio.get_running_loop().time()
         with pytest.raises(DependencyError):
             await users.read(USERS[0])
@@ -109,21 +127,20 @@ async def test_a_silent_redis_costs_one_timeout():
 
 async def test_a_slow_redis_is_waited_for_while_the_request_has_time(url: str):
     """A shorter patience of the store's own would drop the user's features from an answer that has time."""
-    address = urlsplit(url)
+    real = urlsplit(url)
 
     async def delay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        redis_reader, redis_writer = await asyncio.open_connection(address.hostname, address.port)
-        while asked := await reader.read(65_536):
-            redis_writer.write(asked)
-            answered = await redis_reader.read(65_536)
-            await asyncio.sleep(0.2)
-            writer.write(answered)
-        redis_writer.close()
-        writer.close()
+        redis_reader, redis_writer = await asyncio.open_connection(real.hostname, real.port)
+        with closing(redis_writer):
+            while asked := await reader.read(65_536):
+                redis_writer.write(asked)
+                answered = await redis_reader.read(65_536)
+                await asyncio.sleep(0.2)
+                writer.write(answered)
+        await redis_writer.wait_closed()
 
-    slow = await asyncio.start_server(delay, "127.0.0.1", 0)
-    users = open_users(f"redis://127.0.0.1:{slow.sockets[0].getsockname()[1]}{address.path}")
-    async with slow, AsyncExitStack() as stack:
+    async with redis_played_by(delay) as port, AsyncExitStack() as stack:
+        users = open_users(f"redis://127.0.0.1:{port}{real.path}")
         stack.push_async_callback(users.close)
         row = await users.read(USERS[0], Call(request_id="r", timeout_s=5))
         assert row.values["events"] > 0
