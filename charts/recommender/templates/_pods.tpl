@@ -59,7 +59,7 @@ The environment of a set. What belongs to a release stands in the pod template a
 `kubectl rollout undo` brings all of it back; what does not is in the ConfigMap. Call with a set.
 */}}
 {{- define "recommender.environment" -}}
-{{- $settings := index .root.Values .bento -}}
+{{- $settings := include "recommender.settings" . | fromJson -}}
 - name: TONNAGE_TRACK
   value: {{ .track }}
 - name: TONNAGE_WORKERS

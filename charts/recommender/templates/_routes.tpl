@@ -1,0 +1,59 @@
+{{/* A track behind the Gateway: call with (dict "root" $ "track" name). */}}
+{{- define "recommender.backend" -}}
+name: {{ include "recommender.setName" (merge (dict "bento" "recommender") .) }}
+port: 80
+# A filter of its own keeps Envoy Gateway from folding the tracks into one cluster, weights lost.
+filters:
+  - type: ResponseHeaderModifier
+    responseHeaderModifier:
+      set:
+        - {name: x-tonnage-track, value: {{ .track }}}
+{{- end -}}
+
+{{/* Every track with its weight. */}}
+{{- define "recommender.shares" -}}
+{{- range $i, $track := include "recommender.trackNames" . | fromJsonArray }}{{ if $i }}
+{{ end }}- weight: {{ (index $.Values.tracks $track).weight }}
+  {{- include "recommender.backend" (dict "root" $ "track" $track) | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The tracks that get a copy of the traffic, as JSON. */}}
+{{- define "recommender.mirrors" -}}
+{{- $found := list -}}
+{{- range $track := include "recommender.trackNames" . | fromJsonArray -}}
+{{- if (index $.Values.tracks $track).mirror }}{{ $found = append $found $track }}{{ end -}}
+{{- end -}}
+{{- $found | toJson -}}
+{{- end -}}
+
+{{/* The paths that are copied, of those that the Gateway lets in, as JSON: they read and store nothing. */}}
+{{- define "recommender.mirroredPaths" -}}
+{{- $found := list -}}
+{{- range $path := list "/v1/recommendations" "/v1/similar-items" -}}
+{{- range $.Values.gateway.paths -}}
+{{- if hasPrefix (printf "%s/" (trimSuffix "/" .)) (printf "%s/" $path) }}{{ $found = append $found $path }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- $found | uniq | toJson -}}
+{{- end -}}
+
+{{/*
+What the one Service selects where there is no Gateway. A selector can name one track or none, so users share
+either all tracks that have recommenders, or get one of them.
+*/}}
+{{- define "recommender.pool" -}}
+{{- $open := list -}}
+{{- $closed := list -}}
+{{- range $track := include "recommender.livingTracks" . | fromJsonArray -}}
+{{- if gt (int (index $.Values.tracks $track).weight) 0 }}{{ $open = append $open $track }}{{ else }}{{ $closed = append $closed $track }}{{ end -}}
+{{- end -}}
+{{- if and $closed (gt (len $open) 1) -}}
+{{- fail (printf "without a Gateway one Service covers one track or all: %s have a weight, %s has pods and none. Park it (replicas 0), give it a weight, or set gateway.enabled." (join " and " $open) (join " and " $closed)) -}}
+{{- end -}}
+{{ include "recommender.instanceLabels" . }}
+app.kubernetes.io/component: recommender
+{{- if and $closed $open }}
+tonnage.dev/track: {{ first $open }}
+{{- end }}
+{{- end -}}
