@@ -29,6 +29,12 @@ class Allowed(Protocol):
         ...
 
 
+Places = NDArray[np.intp]
+"""Item rows in the type that numpy indexes by."""
+
+SPARSE = 16
+"""Tables of all items cost more than they save with fewer rows to count than one in so many items."""
+
 PROPOSED = 1000
 """How many items one source proposes at most; a user's own repeats all compete."""
 
@@ -38,6 +44,9 @@ FADE_DAYS = 180.0
 MERGE = {"vectors": 0.5, "repeats": 2.0, "co_purchase": 0.4, "trend": 1.0}
 """Weight of each source in the score that decides who becomes a candidate; repeats count as a flag.
 Chosen for recall@500 on Online Retail before 2011-11-09. Training learns the trend in these units."""
+
+_REPEATS = SOURCES.index("repeats")
+_WEIGHTS = np.array([MERGE[name] for name in SOURCES], np.float32)
 
 LEAN = 0.1
 """What the long run gains by each log that a history is shorter than `USUAL`; chosen like `MERGE`."""
@@ -171,20 +180,14 @@ def co_purchase(
         weights: as for `repeats`, [h].
     """
     known = history_rows >= 0
-    rows = np.asarray(neighbour_rows[history_rows[known]]).ravel()
-    gains = (np.asarray(neighbour_weights[history_rows[known]]) * weights[known, None]).ravel()
+    own = history_rows[known]
+    rows = neighbour_rows.take(own, axis=0).ravel()
+    gains = (neighbour_weights.take(own, axis=0) * weights[known, None]).ravel()
     real = rows >= 0
     if not real.all():
         rows, gains = rows[real], gains[real]
-    # One place in `rows` stands for all that hold the same item: what `np.unique` finds by sorting all of
-    # them, 40,000 for a hundred items of 400 neighbours each, takes five times as long.
-    places = np.arange(len(rows))
-    place_of = np.empty(len(neighbour_rows), np.intp)
-    place_of[rows] = places
-    chosen = place_of[rows]
-    touched = np.sort(rows[chosen == places])
-    sums = np.bincount(chosen, weights=gains, minlength=len(rows))
-    return touched, sums[place_of[touched]].astype(np.float32)
+    summed = _summed_sparse if SPARSE * len(rows) < len(neighbour_rows) else _summed_dense
+    return summed(rows.astype(np.intp), gains, len(neighbour_rows))
 
 
 def trend(popularity: Floats, *, allowed: Allowed | None = None) -> Found:
@@ -238,21 +241,22 @@ def merge(
         their scale differs from user to user; so a score means the same in any selection of the candidates.
     """
     rows = distinct(np.concatenate([each for each, _ in found]) if pool is None else pool)
-    scores = np.full((len(rows), len(SOURCES)), np.nan, np.float32)
-    # A table, since a thousand binary searches are ten thousand branches that no processor predicts. Rows
-    # beyond the pool find place 0 there, which is another's; pages of zeros that no row touches are not made.
+    # One contiguous row for each source. A table says where in it an item stands, since a thousand binary
+    # searches are ten thousand branches that no processor predicts; what is not of the pool goes to place 0,
+    # which is nobody's. Pages of the table that no item touches are not made.
+    columns = np.full((len(SOURCES), 1 + len(rows)), np.nan, np.float32)
     place_of = np.zeros(
         1 + max(int(each.max(initial=-1)) for each in (rows, *(of for of, _ in found))), np.intp
     )
-    place_of[rows] = np.arange(len(rows))
-    for column, (known, values) in enumerate(found if len(rows) else ()):
-        places = place_of[known]
-        inside = rows[places] == known
-        scores[places[inside], column] = values[inside]
-    if popularity is not None:
-        scores[:, SOURCES.index("trend")] = popularity[rows]
-    for name in ("vectors", "co_purchase"):
-        _standardise(scores[:, SOURCES.index(name)])
+    place_of[rows] = np.arange(1, 1 + len(rows))
+    for name, column, (known, values) in zip(SOURCES, columns, found, strict=True):
+        if name == "trend" and popularity is not None:
+            column[1:] = popularity[rows]
+        else:
+            column[place_of[known]] = values
+        if name in ("vectors", "co_purchase"):
+            _standardise(column[1:])
+    scores = np.ascontiguousarray(columns[:, 1:].T)
     order = np.argsort(-promise(scores), kind="stable")[:limit]
     return Candidates(rows=rows[order], scores=scores[order])
 
@@ -271,11 +275,33 @@ def promise(scores: Floats) -> Floats:
     Args:
         scores: of candidates as `merge` leaves them, float32 [n, len(SOURCES)].
     """
-    counted = np.nan_to_num(scores, nan=0.0)
-    counted[:, SOURCES.index("repeats")] = ~np.isnan(scores[:, SOURCES.index("repeats")])
-    weights = np.array([MERGE[name] for name in SOURCES], np.float32)
-    total: Floats = counted @ weights
+    absent = np.isnan(scores)
+    counted = np.where(absent, np.float32(0), scores)
+    counted[:, _REPEATS] = ~absent[:, _REPEATS]
+    total: Floats = counted @ _WEIGHTS
     return total
+
+
+def _summed_dense(rows: Places, gains: Floats, items: int) -> Found:
+    """The distinct rows, ascending, and the sum of each one's gains: by tables of all items."""
+    sums = np.bincount(rows, weights=gains, minlength=items)
+    met = np.zeros(items, np.bool_)
+    met[rows] = True
+    distinct = np.flatnonzero(met)
+    return distinct.astype(np.int32), sums[distinct].astype(np.float32)
+
+
+def _summed_sparse(rows: Places, gains: Floats, items: int) -> Found:
+    """The same where rows are few among the items: whole tables would be cleared and read for nothing."""
+    # One place in `rows` stands for all that hold the same item. `np.unique` finds it by sorting all of
+    # them, which takes five times as long; and of the table only the pages that a row touches are made.
+    places = np.arange(len(rows))
+    place_of = np.empty(items, np.intp)
+    place_of[rows] = places
+    chosen = place_of[rows]
+    distinct = np.sort(rows[chosen == places])
+    sums = np.bincount(chosen, weights=gains, minlength=len(rows))
+    return distinct.astype(np.int32), sums[place_of[distinct]].astype(np.float32)
 
 
 def _standardise(column: Floats) -> None:

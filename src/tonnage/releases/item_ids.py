@@ -46,9 +46,17 @@ class ItemIds(Mapping[ItemId, int]):
         """Rows of items, int32; -1 for each that is not here."""
         names = [item.encode("utf-8", "surrogatepass") for item in items]
         sums = np.array([zlib.crc32(name) for name in names], np.uint32)
-        first = np.searchsorted(self._sums, sums).tolist()
-        wanted = zip(names, sums.tolist(), first, strict=True)
-        return np.array([self._row(name, crc, at) for name, crc, at in wanted], np.int32)
+        if not len(self):
+            return np.full(len(names), -1, np.int32)
+        places = np.searchsorted(self._sums, sums)
+        # All first guesses at once, for nearly all are right; the others are looked at one by one.
+        guesses = self._rows[np.minimum(places, len(self) - 1)]
+        spans = zip(self._ends[guesses].tolist(), self._ends[guesses + 1].tolist(), strict=True)
+        rows: Rows = guesses.astype(np.int32)
+        for position, (name, (start, end)) in enumerate(zip(names, spans, strict=True)):
+            if self._text[start:end] != name:
+                rows[position] = self._row(name, int(sums[position]), int(places[position]))
+        return rows
 
     def ids(self, rows: Rows) -> list[ItemId]:
         """Ids of rows, in their order."""
