@@ -53,8 +53,8 @@ def serve(project: ProjectFile = DEFAULT, port: Port = 3000, release: Directory 
         port=port,
         progress=progress,
     ) as services:
-        _show(services[-1], _somebody(opened))
         try:
+            _show(services[-1], _somebody(opened))
             watch(services)
         except KeyboardInterrupt:
             progress.say("stopping")
