@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.values import MutexValue, ValueClass
 
+from tonnage.serving.slate_metrics import SlateMetrics
 from tonnage.serving.slates import Slate
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -58,6 +59,7 @@ class Metrics:
         self._slates = self._counter("tonnage_slates", "Slates by kind of user: known or cold.", "user")
         # There from the start: that nothing was empty is a finding too.
         self._empty = self._counter("tonnage_empty_slates", "Slates without an item.").labels(**self._own)
+        self._shown = SlateMetrics(registry, self._own) if service == "recommender" else None
         self._candidates = self._counter("tonnage_candidates", "Candidates by proposing source.", "source")
         self._events = self._counter(
             "tonnage_events", "Events received, by outcome: new or known.", "outcome"
@@ -101,6 +103,8 @@ class Metrics:
         self._child(self._slates, user="cold" if slate.cold else "known").inc()
         if not slate.items:
             self._empty.inc()
+        if self._shown:
+            self._shown.made(slate)
         for name in slate.fallbacks:
             self._child(self._fallbacks, fallback=name).inc()
         for source, count in slate.candidates.items():

@@ -38,12 +38,22 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """One item of a slate. `reasons` are feature names with what each adds to the score."""
+    """One item of a slate.
+
+    Attributes:
+        item: its id.
+        title: of the item.
+        score: the ranker's.
+        sources: that proposed it.
+        position: its place among the candidates in the order of what the sources promise; 0 is the best.
+        reasons: feature names with what each adds to the score.
+    """
 
     item: ItemId
     title: str | None
     score: float
     sources: list[str]
+    position: int
     reasons: list[tuple[str, float]] | None = None
 
 
@@ -68,6 +78,18 @@ class Slate:
     candidates: Mapping[str, int] = field(default_factory=dict)
     cold: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def agreement(self) -> float | None:
+        """How far the slate agrees with the sources; None where there was nothing to choose.
+
+        1 when it has the candidates that promised most, 0 when it has those that promised least.
+        """
+        k, n = len(self.items), self.candidates.get("all", 0)
+        if not 0 < k < n:
+            return None
+        beyond = sum(each.position for each in self.items) - k * (k - 1) // 2
+        return 1.0 - beyond / (k * (n - k))
 
 
 def best(scores: Floats, k: int) -> Rows:
@@ -114,6 +136,7 @@ def place(
             title=titles[place],
             score=float(scores[position]),
             sources=pool.sources_of(position),
+            position=position,
             reasons=None if because is None else because[place],
         )
         for place, position in enumerate(positions.tolist())

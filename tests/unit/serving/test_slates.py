@@ -38,6 +38,7 @@ def test_a_placed_item_names_its_sources_and_title(catalogue):
     assert [each.item for each in placed] == ["10009", "10004"]
     assert [each.sources for each in placed] == [["repeats"], ["vectors", "trend"]]
     assert placed[0].title == "GARDEN THING 9"
+    assert [each.position for each in placed] == [1, 0]
 
 
 def test_filters_agree_with_the_item_table(catalogue):
