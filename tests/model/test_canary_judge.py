@@ -2,7 +2,14 @@
 
 import numpy as np
 import pytest
-from tests.factories.canary import HISTORY, Behaviour, observed, until
+from loadtests.drills.rollouts import (
+    HISTORY,
+    Behaviour,
+    good_slates,
+    narrow_slates,
+    observed,
+    until,
+)
 
 from tonnage.deployment.canary.config import CanaryConfig
 from tonnage.deployment.canary.evidence import Line, Side, Tallies, log_evidence
@@ -50,11 +57,25 @@ def test_as_many_requests_as_were_asked_for_decide():
 
 @pytest.mark.parametrize(
     ("canary", "windows"),
-    [(Behaviour(requests=30, errors=0.05), 6), (Behaviour(requests=30, median_s=0.036), 12)],
-    ids=["errs on 5 %", "twice as slow"],
+    [
+        (Behaviour(requests=30, errors=0.05), 4),
+        (Behaviour(requests=30, median_s=0.036), 12),
+        (Behaviour(requests=30, empty=1.0), 12),
+        (Behaviour(requests=30, slates=good_slates(agreement=0.2)), 12),
+        (Behaviour(requests=30, slates=narrow_slates()), 12),
+    ],
+    ids=["errs on 5 %", "twice as slow", "shows nothing", "turns the order round", "shows all the same"],
 )
 def test_a_bad_canary_fails_in_time(canary: Behaviour, windows: int):
     """Thirty requests a second, a tenth of them the canary's, ten seconds a window."""
     rng = np.random.default_rng(23)
     seen = [observed(rng, Behaviour(requests=270), canary, windows=windows) for _ in range(40)]
     assert sum(judge(each, CONFIG).outcome is Outcome.FAIL for each in seen) >= 36
+
+
+def test_a_model_that_differs_as_a_good_one_may_passes():
+    """A new model is there to be different: a third of other items, and less bound to what was promised."""
+    rng = np.random.default_rng(24)
+    new = Behaviour(requests=30, slates=good_slates(mixed=0.6, agreement=0.88))
+    seen = [observed(rng, Behaviour(requests=270), new, windows=90) for _ in range(20)]
+    assert [judge(each, CONFIG).outcome for each in seen].count(Outcome.PASS) >= 19

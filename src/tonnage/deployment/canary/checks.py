@@ -18,8 +18,9 @@ from tonnage.deployment.canary.measurements import (
 )
 from tonnage.deployment.canary.verdict import Finding, Outcome
 
-COMPARISONS = 5
-"""Errors, fallbacks, empty slates, two quantiles: they share what may go wrong by chance."""
+COMPARISONS = 8
+"""Errors, fallbacks, empty slates, two quantiles, coverage, overlap, score shift: what may go wrong by chance
+is shared by them."""
 
 FALLBACKS = 8
 """As many names of fallbacks share the part of all fallbacks; more share it among themselves."""
@@ -47,7 +48,8 @@ class Share:
         name: of the check, and of the measurement.
         of: what is counted, in words.
         limits: the lines.
-        required: whether a track without the measurement is an error.
+        required: whether it is an error that stable lacks the measurement; that the canary alone does always
+            is.
     """
 
     name: str
@@ -59,7 +61,7 @@ class Share:
         """One finding."""
         stable, canary = (track.counted.get(self.name) for track in (observed.stable, observed.canary))
         if stable is None or canary is None:
-            return [unmeasured(self.name, observed, required=self.required)]
+            return [unmeasured(self.name, observed, required=self.required or stable is not None)]
         return [compare(self.name, self.of, [tallies(stable, canary)], self.limits)]
 
 

@@ -48,7 +48,7 @@ def compare(
     if not last.stable_n.any():
         return _unknown(check, "no request of stable to compare with", last, limits)
     seen = f"canary {_rate(last.canary_x, last.canary_n)}, stable {_rate(last.stable_x, last.stable_n)} {of}"
-    if _surely_worse(tallies, limits):
+    if surely_worse(tallies, limits):
         return Finding(
             check=check, outcome=Outcome.FAIL, reason=f"{seen}; surely above {_says(limits.worse)}"
         )
@@ -58,7 +58,8 @@ def compare(
     return _unknown(check, seen, last, limits)
 
 
-def _surely_worse(tallies: Sequence[Tallies], limits: Limits) -> bool:
+def surely_worse(tallies: Sequence[Tallies], limits: Limits) -> bool:
+    """Whether one look or more found the canary worse. Pure."""
     # The mean of evidence is evidence, whichever of the ways of counting shows the difference. What was
     # proved once stays proved.
     each = np.stack([log_evidence(one, limits.worse, Side.WORSE, restarting=True) for one in tallies])

@@ -6,28 +6,35 @@ from pydantic import Field, model_validator
 
 from tonnage.settings import Section
 
-Check = Literal["errors", "fallbacks", "latency", "restarts", "memory"]
+Check = Literal["errors", "fallbacks", "latency", "restarts", "memory", "coverage", "overlap", "score_shift"]
 
 
-class Rate(Section):
-    """How much oftener than stable a canary may do something that it should not."""
-
-    ratio: float = Field(1.5, gt=0)
-    """Times stable's rate."""
+class Tolerance(Section):
+    """How much a canary may differ from stable."""
 
     tolerated: float = Field(0.0005, ge=0, lt=1)
-    """Share of requests on top: a canary fails when it is surely above `ratio` times stable's rate and
-    this."""
+    """It fails when it surely differs by more than this share."""
 
     resolution: float = Field(0.005, gt=0, lt=1)
-    """Share of requests on top: it passes when it is surely below `ratio` times stable's rate and this. The
-    smaller, the more requests a pass needs: about 4 divided by it."""
+    """It passes when it surely differs by less than this share. The closer to what is tolerated or to what
+    it shows, the more requests a pass needs."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.resolution <= self.tolerated:
             raise ValueError("resolution must be larger than tolerated")
         return self
+
+
+class Rate(Tolerance):
+    """How much oftener than stable a canary may do something that it should not.
+
+    It fails surely above `ratio` times stable's rate and `tolerated`, and passes surely below that and
+    `resolution`, which takes about 4 / `resolution` requests.
+    """
+
+    ratio: float = Field(1.5, gt=0)
+    """Times stable's rate."""
 
 
 class Slowness(Rate):
@@ -85,6 +92,19 @@ class CanaryConfig(Section):
 
     empty_slates: Rate = Rate(tolerated=0.002, resolution=0.01)
     """Slates without an item. Set by the product team."""
+
+    coverage: Tolerance = Tolerance(tolerated=0.25, resolution=0.4)
+    """How much more of what is shown may lie in as few places as hold half of stable's. Set by the product
+    team."""
+
+    overlap: Tolerance = Tolerance(tolerated=0.4, resolution=0.55)
+    """Share of what is shown that stable does not show as often: a new model shows other items, a broken one
+    hardly any of the same. Set by the ML engineers."""
+
+    score_shift: Tolerance = Tolerance(tolerated=0.25, resolution=0.4)
+    """How much lower slates may stand in the order of what the sources promise, from 0 for its top to 1 for
+    its end: scores of two trainings have scales of their own, the order that they make has not. Set by the
+    ML engineers."""
 
     p50: Slowness = Slowness(tolerated=0.05, resolution=0.15)
     """The median time to answer. Set by who answers for the service objective."""

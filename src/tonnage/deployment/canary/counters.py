@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.deployment.canary.evidence import Ints
-from tonnage.deployment.canary.measurements import EMPTY_SLATES, ERRORS, FALLBACK, LATENCY, Counted, Timed
+from tonnage.deployment.canary.measurements import (
+    AGREEMENT,
+    EMPTY_SLATES,
+    ERRORS,
+    FALLBACK,
+    ITEMS,
+    LATENCY,
+    Counted,
+    Spread,
+    Timed,
+)
 from tonnage.deployment.canary.prometheus import Grid, Prometheus, Series, growth
 from tonnage.errors import DependencyError
 
@@ -24,6 +34,8 @@ QUERIES: Mapping[str, str] = {
     "slates": "sum without (user) (tonnage_slates_total{%s})",
     "fallbacks": "tonnage_fallbacks_total{%s}",
     "empty": "tonnage_empty_slates_total{%s}",
+    "items": "tonnage_slate_items_total{%s}",
+    "agreement": "tonnage_slate_agreement_bucket{%s}",
 }
 """Counters of one process are added up, for they begin anew together; those of two processes never are."""
 
@@ -122,20 +134,37 @@ def read(prometheus: Prometheus, whose: Whose, grid: Grid) -> Read:
 def counted(stable: Read, canary: Read) -> tuple[dict[str, Counted], dict[str, Counted]]:
     """The counts of both tracks under the same names."""
     names = stable.values_of("fallbacks", "fallback") | canary.values_of("fallbacks", "fallback")
-    empty = all(track.found["empty"] for track in (stable, canary))
-    return _counted(stable, names, empty=empty), _counted(canary, names, empty=empty)
+    return _counted(stable, names), _counted(canary, names)
 
 
-def _counted(track: Read, names: set[str], *, empty: bool) -> dict[str, Counted]:
+def _counted(track: Read, names: set[str]) -> dict[str, Counted]:
     slates = track.grown("slates")
     counts = {ERRORS: Counted(track.grown("requests"), track.grown("requests", "status", "5.."))}
     for name in sorted(names):
         counts[FALLBACK + name] = Counted(slates, track.grown("fallbacks", "fallback", re.escape(name)))
     if not names:
         counts[ANY_FALLBACK] = Counted(slates, np.zeros_like(slates))
-    if empty:
+    if track.found["empty"]:
         counts[EMPTY_SLATES] = Counted(slates, track.grown("empty"))
     return counts
+
+
+def spread(stable: Read, canary: Read) -> tuple[dict[str, Spread], dict[str, Spread]]:
+    """What both tracks' slates are spread over, by the same kinds; nothing of a track that says none."""
+    kinds = [
+        sorted(stable.values_of(query, label) | canary.values_of(query, label), key=key)
+        for query, label, key in (("items", "bucket", str), ("agreement", "le", float))
+    ]
+    return _spread(stable, *kinds), _spread(canary, *kinds)
+
+
+def _spread(track: Read, buckets: Sequence[str], bounds: Sequence[str]) -> dict[str, Spread]:
+    if not track.found["items"] or not track.found["agreement"]:
+        return {}
+    agreement = _between(track, "agreement", bounds)
+    slates = agreement.sum(axis=1)
+    items = np.stack([track.grown("items", "bucket", bucket) for bucket in buckets], axis=1)
+    return {ITEMS: Spread(slates, items), AGREEMENT: Spread(slates, agreement)}
 
 
 def timed(stable: Read, canary: Read) -> tuple[dict[str, Timed], dict[str, Timed]]:
@@ -148,6 +177,11 @@ def timed(stable: Read, canary: Read) -> tuple[dict[str, Timed], dict[str, Timed
 def _timed(track: Read, bounds: Sequence[str]) -> Timed:
     if not bounds:
         return Timed((), np.zeros((len(track.alive) - 1, 1), dtype=np.int64))
-    up_to = np.stack([track.grown("times", "le", re.escape(bound)) for bound in bounds], axis=1)
+    return Timed(tuple(float(each) for each in bounds[:-1]), _between(track, "times", bounds))
+
+
+def _between(track: Read, query: str, bounds: Sequence[str]) -> Ints:
+    """What a histogram counted in each bucket, int [windows, buckets]."""
+    up_to = np.stack([track.grown(query, "le", re.escape(bound)) for bound in bounds], axis=1)
     # Scrapes of a process that counts meanwhile may differ by one between buckets.
-    return Timed(tuple(float(each) for each in bounds[:-1]), np.maximum(np.diff(up_to, prepend=0), 0))
+    return np.maximum(np.diff(up_to, prepend=0), 0)

@@ -64,17 +64,20 @@ class Line:
 class Tallies:
     """Requests, and those of them that count, of both tracks.
 
+    A request may count in part: the evidence of a share x is at most what it would be on average if the
+    request counted with chance x, for the logarithm of a bet is concave.
+
     Args:
         stable_n: stable's requests per window, int [windows].
-        stable_x: those that count, int [windows].
+        stable_x: those that count, [windows].
         canary_n: the canary's requests per window, int [windows].
-        canary_x: those that count, int [windows].
+        canary_x: those that count, [windows].
     """
 
     stable_n: Ints
-    stable_x: Ints
+    stable_x: Ints | Floats
     canary_n: Ints
-    canary_x: Ints
+    canary_x: Ints | Floats
 
     @property
     def compared(self) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tonnage.deployment.canary import slate_checks
 from tonnage.deployment.canary.checks import Check, Fallbacks, Share, limits_of, slower, unmeasured
 from tonnage.deployment.canary.config import CanaryConfig, Guardrail
 from tonnage.deployment.canary.container_checks import Memory, Restarts
@@ -32,6 +33,9 @@ def _checks(config: CanaryConfig) -> Iterator[Check]:
     yield from _unless(config, "latency", *latency)
     empty = limits_of(config.empty_slates, config)
     yield Share(name=EMPTY_SLATES, of="slates", limits=empty, required=False)
+    yield from _unless(config, "coverage", slate_checks.coverage(config))
+    yield from _unless(config, "overlap", slate_checks.overlap(config))
+    yield from _unless(config, "score_shift", slate_checks.score_shift(config))
     for name, guardrail in config.figures.items():
         yield Figure(name=name, guardrail=guardrail)
 

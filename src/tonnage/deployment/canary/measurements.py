@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tonnage.deployment.canary.evidence import Ints, Tallies
+from tonnage.deployment.canary.evidence import Floats, Ints, Tallies
 
 ERRORS = "errors"
 FALLBACK = "fallback "
 """Begins the name of the counts of each named fallback."""
 EMPTY_SLATES = "empty slates"
 LATENCY = "latency"
+ITEMS = "items shown"
+AGREEMENT = "agreement"
 CONTAINERS = "containers"
 MEMORY = "memory"
 
@@ -46,6 +48,31 @@ class Timed:
         return Counted(self.counts.sum(axis=1), self.counts[:, bound + 1 :].sum(axis=1))
 
 
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How what slates show is spread over kinds, per window.
+
+    Args:
+        slates: int [windows].
+        counts: of what they show, int [windows, kinds]; a slate may show many things, which belong together.
+    """
+
+    slates: Ints
+    counts: Ints
+
+    @property
+    def asked(self) -> Ints:
+        """Slates in windows in which something was shown, int [windows]."""
+        # A scrape may fall between two counters.
+        return np.where(self.counts.sum(axis=1) > 0, self.slates, 0)
+
+    @property
+    def shown(self) -> Floats:
+        """Counts in units of slates: each counts once, however much it shows; float [windows, kinds]."""
+        per_count: Floats = self.asked / np.maximum(self.counts.sum(axis=1), 1)
+        return np.asarray(self.counts * per_count[:, None])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
     """One container of a track's pods.
@@ -74,12 +101,14 @@ class Track:
     Args:
         counted: by name, such as `errors` or `fallback deadline`.
         timed: histograms by name, such as `latency`.
+        spread: over kinds, by name: `items shown`, `agreement`.
         containers: of its pods.
         figures: single numbers by name, such as the share of the catalogue that its slates show.
     """
 
     counted: Mapping[str, Counted] = field(default_factory=dict)
     timed: Mapping[str, Timed] = field(default_factory=dict)
+    spread: Mapping[str, Spread] = field(default_factory=dict)
     containers: Sequence[Container] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
 

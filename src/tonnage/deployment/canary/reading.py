@@ -12,24 +12,32 @@ from tonnage.deployment.canary import counters, pods
 from tonnage.deployment.canary.config import CanaryConfig
 from tonnage.deployment.canary.counters import Whose
 from tonnage.deployment.canary.measurements import (
+    AGREEMENT,
     CONTAINERS,
     EMPTY_SLATES,
     ERRORS,
+    ITEMS,
     LATENCY,
     MEMORY,
     Container,
     Counted,
     Observed,
+    Spread,
     Timed,
     Track,
 )
 from tonnage.deployment.canary.prometheus import Grid, Prometheus
 from tonnage.errors import ClusterError, DependencyError, NotFoundError, RequirementError
 
-REQUESTS = (ERRORS, "fallbacks", LATENCY, EMPTY_SLATES)
+REQUESTS = (ERRORS, "fallbacks", LATENCY, EMPTY_SLATES, ITEMS, AGREEMENT)
 """What Prometheus measures."""
 
-NO_EMPTY = "the tracks do not export tonnage_empty_slates_total"
+OF_SLATES = {
+    EMPTY_SLATES: "tonnage_empty_slates_total",
+    ITEMS: "tonnage_slate_items_total",
+    AGREEMENT: "tonnage_slate_agreement",
+}
+"""Measurements that recommenders of an older Tonnage lack, and the metrics they come from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +104,14 @@ def observe(trial: Trial, *, prometheus: Prometheus, access: ClusterAccess | Non
     except DependencyError as error:
         missing |= dict.fromkeys(REQUESTS, str(error))
         return Observed(stable=stable, canary=canary, missing=missing)
-    counts, times = counters.counted(*reads), counters.timed(*reads)
-    if EMPTY_SLATES not in counts[0]:
-        missing[EMPTY_SLATES] = NO_EMPTY
-    return Observed(
-        stable=replace(stable, counted=counts[0], timed=times[0]),
-        canary=_only_since(replace(canary, counted=counts[1], timed=times[1]), trial, grid),
-        missing=missing,
-    )
+    counts, times, spread = counters.counted(*reads), counters.timed(*reads), counters.spread(*reads)
+    here = replace(stable, counted=counts[0], timed=times[0], spread=spread[0])
+    there = replace(canary, counted=counts[1], timed=times[1], spread=spread[1])
+    for name, metric in OF_SLATES.items():
+        for track, which in ((there, trial.config.canary), (here, trial.config.stable)):
+            if name not in track.counted and name not in track.spread:
+                missing[name] = f"the track {which} does not export {metric}"
+    return Observed(stable=here, canary=_only_since(there, trial, grid), missing=missing)
 
 
 def _grid(trial: Trial, now: datetime) -> Grid:
@@ -122,7 +130,11 @@ def _only_since(canary: Track, trial: Trial, grid: Grid) -> Track:
         for name, each in canary.counted.items()
     }
     timed = {name: Timed(each.bounds, each.counts * on_trial[:, None]) for name, each in canary.timed.items()}
-    return replace(canary, counted=counted, timed=timed)
+    spread = {
+        name: Spread(each.slates * on_trial, each.counts * on_trial[:, None])
+        for name, each in canary.spread.items()
+    }
+    return replace(canary, counted=counted, timed=timed, spread=spread)
 
 
 def _containers(trial: Trial, access: ClusterAccess | None, missing: dict[str, str]) -> tuple[Track, Track]:

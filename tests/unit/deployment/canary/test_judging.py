@@ -1,20 +1,33 @@
 """From measurements to a verdict."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.factories.canary import HISTORY, MIB, Behaviour, container, observed, until
+from loadtests.drills.rollouts import (
+    HISTORY,
+    MIB,
+    Behaviour,
+    Slates,
+    container,
+    good_slates,
+    narrow_slates,
+    observed,
+    until,
+)
 
-from tonnage.deployment.canary.config import CanaryConfig, Guardrail, Rate
+from tonnage.deployment.canary.config import CanaryConfig, Check, Guardrail, Rate
 from tonnage.deployment.canary.judging import judge
-from tonnage.deployment.canary.measurements import EMPTY_SLATES, ERRORS, Container, Counted, Observed
+from tonnage.deployment.canary.measurements import EMPTY_SLATES, ERRORS, Container, Counted, Observed, Track
 from tonnage.deployment.canary.verdict import Outcome, Verdict
 from tonnage.errors import ConfigError
 
 CONFIG = CanaryConfig()
+NOT_JUDGED = Outcome.NOT_JUDGED
+SLATE_CHECKS = ("item coverage", "overlap with stable", "score shift")
 STABLE, CANARY = Behaviour(requests=270), Behaviour(requests=30)
 
 
@@ -35,6 +48,11 @@ def with_errors(seen: Observed, errors: np.ndarray) -> Observed:
 
 def with_containers(seen: Observed, *containers: Container) -> Observed:
     return replace(seen, canary=replace(seen.canary, containers=containers))
+
+
+def without_slates(track: Track) -> Track:
+    counted = {name: each for name, each in track.counted.items() if name != EMPTY_SLATES}
+    return replace(track, counted=counted, spread={})
 
 
 def test_a_canary_equal_to_stable_passes(equal: Observed):
@@ -132,7 +150,7 @@ def test_memory_near_the_limit_fails_unless_stable_is_as_full(equal: Observed):
     assert finding(judge(both, CONFIG), "memory")[0] is Outcome.PASS
 
 
-@pytest.mark.parametrize("lost", ["counted", "timed", "containers"])
+@pytest.mark.parametrize("lost", ["counted", "timed", "spread", "containers"])
 def test_what_was_not_measured_is_an_error_never_a_pass(equal: Observed, lost: str):
     seen = replace(equal, canary=replace(equal.canary, **{lost: type(getattr(equal.canary, lost))()}))
     assert judge(seen, CONFIG).outcome is Outcome.ERROR
@@ -149,20 +167,42 @@ def test_a_check_that_was_left_out_is_named(equal: Observed):
 
 
 def test_leaving_out_everything_is_no_way_to_pass(equal: Observed):
-    everything = CanaryConfig(without=("errors", "fallbacks", "latency", "restarts", "memory"))
-    assert judge(equal, everything).outcome is Outcome.ERROR
+    everything = CanaryConfig(without=get_args(Check))
+    unseen = replace(equal, stable=replace(equal.stable, counted={}))
+    assert judge(unseen, everything).outcome is Outcome.ERROR
 
 
-def test_empty_slates_fail_where_they_are_counted_and_are_named_where_not(equal: Observed):
-    assert finding(judge(equal, CONFIG), EMPTY_SLATES)[0] is Outcome.NOT_JUDGED
-    tracks = []
-    for track, share in ((equal.stable, 0), (equal.canary, 5)):
-        slates = track.counted[ERRORS].requests
-        tracks.append(
-            replace(track, counted={**track.counted, EMPTY_SLATES: Counted(slates, slates * share // 100)})
-        )
-    verdict = judge(Observed(stable=tracks[0], canary=tracks[1]), CONFIG)
-    assert finding(verdict, EMPTY_SLATES)[0] is Outcome.FAIL
+def test_empty_slates_fail():
+    empty = observed(np.random.default_rng(12), STABLE, replace(CANARY, empty=0.05), windows=12)
+    assert finding(judge(empty, CONFIG), EMPTY_SLATES)[0] is Outcome.FAIL
+
+
+@pytest.mark.parametrize("check", [EMPTY_SLATES, *SLATE_CHECKS])
+def test_slates_of_a_release_from_before_they_were_counted_are_named_and_not_judged(
+    equal: Observed, check: str
+):
+    """Or nobody could ever move from such a release to one that counts."""
+    stable, canary = (without_slates(each) for each in (equal.stable, equal.canary))
+    assert finding(judge(Observed(stable=stable, canary=equal.canary), CONFIG), check)[0] is NOT_JUDGED
+    lost = judge(Observed(stable=equal.stable, canary=canary), CONFIG)
+    assert finding(lost, check)[0] is Outcome.ERROR
+
+
+@pytest.mark.parametrize(
+    ("slates", "failed"),
+    [
+        (good_slates(agreement=0.2), ["score shift"]),
+        (narrow_slates(), ["item coverage", "overlap with stable"]),
+        (good_slates(mixed=1.0, spread=0.2, seed=9), ["overlap with stable"]),
+    ],
+    ids=["order turned round", "the same for all", "other items"],
+)
+def test_slates_that_a_good_model_would_not_show_fail_by_name(slates: Slates, failed: list[str]):
+    seen = observed(np.random.default_rng(13), STABLE, replace(CANARY, slates=slates), windows=30)
+    verdict = judge(seen, CONFIG)
+    assert verdict.outcome is Outcome.FAIL
+    assert set(failed) <= {each.check for each in verdict.findings if each.outcome is Outcome.FAIL}
+    assert verdict.outcome.exit_code == 1
 
 
 @pytest.mark.parametrize(

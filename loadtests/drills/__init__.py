@@ -1,0 +1,1 @@
+"""Rollouts on purpose good and bad: simulated, and on the embedded cluster."""
