@@ -1,7 +1,8 @@
 """The recommender as an ASGI application."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -14,6 +15,7 @@ from tonnage.errors import DependencyError, TonnageError
 from tonnage.releases.release import Release
 from tonnage.serving import problems
 from tonnage.serving.admission.admission import Admission
+from tonnage.serving.admission.door import STATE, Door
 from tonnage.serving.admission.pace import Pace
 from tonnage.serving.admission.watching import watched
 from tonnage.serving.api import routes
@@ -23,8 +25,9 @@ from tonnage.serving.ledger import Ledger
 from tonnage.serving.recommendations import MAX_BODY, Recommendations
 from tonnage.serving.service import RecommenderService
 
-FIRST, LEAST, MOST = 8, 4, 64
-"""Requests worked on at once: when the service starts, while it is slow, and while it mostly waits."""
+FIRST, LEAST, MOST = 8, 1, 64
+"""Requests worked on at once: when the service starts, while it is slow, and while it mostly waits. With four
+at least, a pod that got a tenth of a core took all of them past their deadline, and gave fallbacks alone."""
 
 PATIENCE = 1 / 3
 """Share of the deadline that a recommendation may take in the mean before fewer are worked on at once: with
@@ -77,13 +80,13 @@ class RecommenderServer:
         self.app.router.routes.append(NothingThere())
 
     @asynccontextmanager
-    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+    async def _lifespan(self, app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         async with self._service.lifespan(app):
             metrics = self._edge.ledger.metrics
             if metrics is None:
                 raise DependencyError("the service has not started")
             async with watched(self._admission, metrics):
-                yield
+                yield {STATE: Door(self._admission, self._edge.admitted, self._edge)}
 
     async def is_ready(self) -> bool:
         """Whether requests are welcome."""

@@ -12,11 +12,12 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from socket import socket
 from types import FrameType
 from typing import Any, ClassVar, NoReturn
 
@@ -39,6 +40,10 @@ MALLOC = {"MALLOC_ARENA_MAX": "2"}
 
 LEFT_TO_BENTOML = ("development", "reload", "ssl_certfile")
 """Options of `bentoml serve` with which BentoML goes on hosting by itself."""
+
+ACCEPTORS = 16
+"""Connections taken in one round of the event loop: it takes one for each socket that it listens on, and
+between two computations of 10 ms a burst of hundreds would wait for seconds."""
 
 LAST_S = 5
 """Seconds that requests in flight have when a service that was told to stop has drained."""
@@ -164,7 +169,7 @@ def _application(service: str, environment: Environment) -> ASGIApp:
     from tonnage.serving.protocol.server import InferenceServer
 
     # Before anything is measured and before workers are forked: what they all need, once.
-    import_module("uvicorn.protocols.http.httptools_impl")
+    import_module("tonnage.serving.admission.protocol")
     if environment.grpc_port:
         import_module("tonnage.serving.protocol.grpc_door")
     if service == "retriever":
@@ -187,19 +192,22 @@ def _serve(application: ASGIApp, listening: Listening) -> NoReturn:
 
     # uvicorn raises the signal again once it has stopped in order; that is then a good end.
     signal.signal(signal.SIGTERM, _end)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application,
-            host=listening.host,
-            port=listening.port,
-            backlog=listening.backlog,
-            timeout_keep_alive=listening.timeout_keep_alive,
-            timeout_graceful_shutdown=listening.timeout_graceful_shutdown,
-            **_QUIET,
-        )
+    config = uvicorn.Config(
+        application,
+        host=listening.host,
+        port=listening.port,
+        backlog=listening.backlog,
+        timeout_keep_alive=listening.timeout_keep_alive,
+        timeout_graceful_shutdown=listening.timeout_graceful_shutdown,
+        **_QUIET,
     )
-    server.run()
+    server = uvicorn.Server(config)
+    server.run(_repeated([config.bind_socket()]))
     raise SystemExit(0 if server.started else 1)
+
+
+def _repeated(sockets: Sequence[socket]) -> list[socket]:
+    return [*sockets, *(each.dup() for each in sockets for _ in range(ACCEPTORS - 1))]
 
 
 def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -210,6 +218,7 @@ _QUIET: dict[str, Any] = {
     "log_config": None,
     "access_log": False,
     "server_header": False,
+    "http": "tonnage.serving.admission.protocol:GuardedProtocol",
     # Nobody reads the caller's address, or speaks WebSocket.
     "proxy_headers": False,
     "ws": "none",
@@ -224,6 +233,11 @@ def _serve_forked(application: ASGIApp, listening: Listening, environment: Envir
 
     class Worker(UvicornWorker):  # type: ignore[misc]
         CONFIG_KWARGS: ClassVar = {**UvicornWorker.CONFIG_KWARGS, **_QUIET}
+        sockets: Sequence[socket]
+
+        async def _serve(self) -> None:
+            self.sockets = _repeated(self.sockets)
+            await super()._serve()
 
     class OurLogger(Logger):  # type: ignore[misc]
         def setup(self, cfg: object) -> None:

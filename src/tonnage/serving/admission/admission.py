@@ -126,11 +126,22 @@ class Admission:
         Raises:
             RefusedError: no room, or no time.
         """
-        reason = self._objection(remaining_s)
+        reason = self.turned_away(remaining_s)
         if reason is not None:
-            self._refuse(reason)
+            raise RefusedError(reason)
         self._inside += 1
         return Turn(self, self._clock() + remaining_s)
+
+    def turned_away(self, remaining_s: float = math.inf) -> Reason | None:
+        """Why a request is refused now, which is counted; None if it would be let in.
+
+        Args:
+            remaining_s: time until the caller's deadline.
+        """
+        reason = self._objection(remaining_s)
+        if reason is not None:
+            self.refused[reason] += 1
+        return reason
 
     def _objection(self, remaining_s: float) -> Reason | None:
         if self.memory_share >= MEMORY_WATERMARK:

@@ -1,9 +1,10 @@
 """The Open Inference Protocol over HTTP and gRPC for one model: what retriever and ranker share."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cache
+from typing import Any
 
 import orjson
 from starlette.applications import Starlette
@@ -17,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 from tonnage.errors import TonnageError
 from tonnage.releases.release import Release
 from tonnage.serving.admission.admission import Reason, RefusedError
+from tonnage.serving.admission.door import STATE, Door
 from tonnage.serving.admission.watching import watched
 from tonnage.serving.collector import quiet_collector
 from tonnage.serving.edge import RELEASE, Edge, EdgeSettings, NothingThere
@@ -87,7 +89,7 @@ class InferenceServer:
         return routes
 
     @asynccontextmanager
-    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[Mapping[str, Any]]:
         environment = self._environment
         async with AsyncExitStack() as stack:
             own = stack.enter_context(running(self._name, environment, self._edge, self._release))
@@ -109,7 +111,7 @@ class InferenceServer:
                 await stack.enter_async_context(second_door(plane, environment.grpc_port, self._edge.ledger))
             await stack.enter_async_context(quiet_collector())
             self._plane = plane
-            yield
+            yield {STATE: Door(plane.admission, [f"/v2/models/{self._name}/infer"], self._edge)}
             self._plane = None
 
     @contextmanager
