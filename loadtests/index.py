@@ -120,7 +120,7 @@ def tonnage(place: Path, vectors: np.ndarray) -> tuple[Callable[[], None], Calla
 
     from tonnage.index import build as build_index
     from tonnage.index import open_index
-    from tonnage.index.stored import StoredIndex
+    from tonnage.index.stored import Effort, StoredIndex
     from tonnage.telemetry import Silent
 
     def build() -> None:
@@ -133,7 +133,7 @@ def tonnage(place: Path, vectors: np.ndarray) -> tuple[Callable[[], None], Calla
         layout = index._layout  # noqa: SLF001
 
         def search(query: np.ndarray, expansion: int) -> np.ndarray:
-            index._layout = replace(layout, expansion=expansion - K)  # noqa: SLF001
+            index._layout = replace(layout, efforts=(Effort(expansion=expansion),))  # noqa: SLF001
             return index.search(query, K)[0]
 
         return search

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow  # noqa: F401, ICN001 - before usearch, whose C++ streams break those of what is loaded later
 from usearch.index import Index
 
-from tonnage.index.search import fetch_of
+from tonnage.index.search import expansion_of, fetch_of
 from tonnage.index.stored import layouts
 from tonnage.index.variants import PADDING, variant
 
@@ -25,10 +25,12 @@ def opened(directory: Path, name: str, k: int) -> tuple[Index, np.ndarray]:
     if variant(name).search != "hnsw":
         raise SystemExit(f"{name} is a scan: there is no library to compare with")
     layout = layouts(directory)[name]
+    effort = layout.effort(k)
     stored = np.memmap(directory / layout.file, np.uint8, mode="r")
     index = Index.restore(stored[PADDING:].data, view=True)
-    fetched = fetch_of(k * layout.again, items=len(index), allowed=len(index), spare=0)
-    index.expansion_search = fetched + layout.expansion
+    every = {"items": len(index), "allowed": len(index)}
+    fetched = fetch_of(k * effort.again, spare=0, **every)
+    index.expansion_search = expansion_of(effort.expansion, fetch=fetched, **every)
     return index, stored
 
 

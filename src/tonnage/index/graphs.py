@@ -107,19 +107,22 @@ class Graph:
         self._index = _usearch(table.stored.shape[1], table.stored.dtype)
         self._index.view(mapped.bytes[PADDING:].data)
         self._mapped, self._dtype = mapped, table.stored.dtype
-        # The expansion is a setting of the whole index, so nobody else may set it before one has searched.
+        # Expansion and metric are settings of the whole index: nobody may set them while another searches.
         self._turn = threading.Lock()
 
-    def nearest(self, query: Floats, count: int, expansion: int) -> Rows:
-        """About the `count` rows with the largest inner products, best first.
+    def nearest(self, query: Floats, count: int, expansion: int, *, by_direction: bool = False) -> Rows:
+        """About the `count` rows with the largest inner products, or cosines, best first.
 
         Args:
             query: float32 [d].
             count: how many.
             expansion: candidates that are kept while searching (ef); more of them find more.
+            by_direction: by cosine: the same links lead there too, since they are not those of inner
+                products alone.
         """
         asked = _as(query, self._dtype)
         with self._turn:
+            self._index.metric = "cos" if by_direction else "ip"
             self._index.expansion_search = max(expansion, count)
             found = self._index.search(asked, count, threads=1)
         rows: Rows = found.keys.astype(np.int32)

@@ -50,7 +50,7 @@ class Index(Protocol):
     ) -> tuple[Rows, Floats]:
         """The items with the largest cosine to the mean direction of `rows`, best first, those included.
 
-        Every item that may come is scored: a graph for inner products finds the long vectors first.
+        A graph's links are walked by direction then; by inner product they lead to the long vectors first.
         """
         ...
 
@@ -93,6 +93,18 @@ def fetch_of(k: int, *, items: int, allowed: int, spare: int) -> int:
     if allowed == items:
         return min(items, k + spare + SPARE)
     return min(items, int(SLACK * (k + spare) * items / allowed) + SPARE)
+
+
+def expansion_of(tuned: int, *, fetch: int, items: int, allowed: int) -> int:
+    """How many candidates a graph keeps while it searches.
+
+    Args:
+        tuned: for a search without a filter.
+        fetch: how many it is asked for.
+        items: in the graph.
+        allowed: of them, at least one; where few may come, those sought lie that much deeper.
+    """
+    return max(fetch, min(items, tuned * items // allowed))
 
 
 def scan_is_cheaper(allowed: int, expansion: int) -> bool:

@@ -87,6 +87,26 @@ def test_a_filter_that_bars_what_the_user_likes_best_still_gets_its_answer(
 
 
 @pytest.mark.parametrize("name", GRAPHS)
+def test_similar_items_are_found_on_the_links_made_for_users(
+    home: Path, items: np.ndarray, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    """By inner product those links lead to the long vectors, whatever their direction."""
+    index = open_index(home, name)
+    monkeypatch.setattr("tonnage.index.stored.scan_is_cheaper", lambda *_: False)
+    unit, shares = items / np.linalg.norm(items, axis=1, keepdims=True), []
+    for row in range(0, ITEMS, 300):
+        found, cosines = index.similar(np.array([row], np.int32), 100)
+        wanted = np.argpartition(-(unit @ unit[row]), 100)[:100]
+        np.testing.assert_allclose(cosines, (unit @ unit[row])[found], atol=0.05)
+        shares.append(np.isin(found, wanted).mean())
+    assert np.mean(shares) >= 0.85
+    # The next user is searched for by inner product again.
+    asked = items[:3].sum(axis=0)
+    every = np.ones(ITEMS, bool)
+    assert np.isin(index.search(asked, 100)[0], exact(items, asked, every, 100)).mean() >= 0.8
+
+
+@pytest.mark.parametrize("name", GRAPHS)
 def test_a_replaced_vector_takes_its_new_place_at_once(home: Path, asked: np.ndarray, name: str):
     index, query = open_index(home, name), asked[0]
     first = int(index.search(query, 1)[0][0])
