@@ -243,10 +243,11 @@ def merge(
     rows = distinct(np.concatenate([each for each, _ in found]) if pool is None else pool)
     # One contiguous row for each source. A table says where in it an item stands, since a thousand binary
     # searches are ten thousand branches that no processor predicts; what is not of the pool goes to place 0,
-    # which is nobody's. Pages of the table that no item touches are not made.
+    # which is nobody's. Its numbers are as short as can be: a million of them are cleared for each slate.
     columns = np.full((len(SOURCES), 1 + len(rows)), np.nan, np.float32)
     place_of = np.zeros(
-        1 + max(int(each.max(initial=-1)) for each in (rows, *(of for of, _ in found))), np.intp
+        1 + max(int(each.max(initial=-1)) for each in (rows, *(of for of, _ in found))),
+        np.min_scalar_type(len(rows)),
     )
     place_of[rows] = np.arange(1, 1 + len(rows))
     for name, column, (known, values) in zip(SOURCES, columns, found, strict=True):

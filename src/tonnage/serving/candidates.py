@@ -209,8 +209,9 @@ def _scored(nearest: Nearest, asked: Rows) -> Found:
 def _who_proposed(rows: Rows, proposals: Sequence[Rows]) -> Mask:
     """Which source proposed each of the rows, bool [n, len(proposals)]."""
     size = max(int(each.max(initial=-1)) for each in (rows, *proposals)) + 1
-    # One bit a source; the pages of zeros that no row touches are never made.
-    bits_of = np.zeros(size, np.uint8)
+    # One bit a source, and nobody reads those of another row, so only these are cleared.
+    bits_of = np.empty(size, np.uint8)
+    bits_of[rows] = 0
     bits = np.left_shift(1, np.arange(len(proposals))).astype(np.uint8)
     for bit, theirs in zip(bits, proposals, strict=True):
         bits_of[theirs] |= bit
