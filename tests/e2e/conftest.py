@@ -1,15 +1,30 @@
-"""One embedded cluster for the whole tier."""
+"""One embedded cluster for the whole tier, and two real releases packaged into it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+from tests.e2e.packaged import Packaged, Voyage
 
+from tonnage.cli import stages
+from tonnage.cli.project import Project
+from tonnage.datasets.tables import read
 from tonnage.deployment.access import ClusterAccess
 from tonnage.deployment.embedded import cluster as embedded
 from tonnage.deployment.embedded.config import EmbeddedConfig
+from tonnage.packaging.config import PackagingConfig
+from tonnage.packaging.pipeline import package
+from tonnage.releases.release import Release
+from tonnage.releases.writing import write_release
 from tonnage.telemetry import Spoken
+from tonnage.training.config import TrainingConfig
+from tonnage.training.training import train
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PROGRESS = Spoken()
 
 STATE = Path.home() / ".local" / "state" / "tonnage" / "tests"
 """A place of its own, so that a cluster somebody works with stays as it is; always the same, so that the next
@@ -30,7 +45,52 @@ def cluster(cluster_config: EmbeddedConfig) -> Iterator[ClusterAccess]:
     """A running cluster with all its add-ons; taken down at the end, if it was brought up here."""
     lent = embedded.status(cluster_config).running
     try:
-        yield embedded.up(cluster_config, progress=Spoken())
+        yield embedded.up(cluster_config, progress=PROGRESS)
     finally:
         if not lent:
-            embedded.down(cluster_config, progress=Spoken())
+            embedded.down(cluster_config, progress=PROGRESS)
+
+
+@pytest.fixture(scope="session")
+def voyage(
+    packaged: Callable[[Release, Project], Packaged], tmp_path_factory: pytest.TempPathFactory
+) -> Voyage:
+    """Through the real stages, in the project's own `build/`: what `tonnage up` made is not made again."""
+    project = Project.open(ROOT / "tonnage.toml")
+    out = tmp_path_factory.mktemp("voyage")
+    first = stages.release(project, PROGRESS)
+    quick = project.section("training", TrainingConfig).model_copy(
+        update={"lessons": 1, "trees": 40, "judge_days": 7}
+    )
+    other = train(read(project.data), project.features, quick, progress=PROGRESS)
+    second = write_release(other, out / "releases")
+    assert second.id != first.id
+    users = pq.read_table(project.features / "rows" / "user_history.parquet", columns=["user_id"])
+    return Voyage(
+        first=packaged(first, project),
+        second=packaged(second, project),
+        features=project.features,
+        users=tuple(dict.fromkeys(users.column("user_id").to_pylist()))[:20],
+        item=str(first.items.column("item_id")[0].as_py()),
+    )
+
+
+@pytest.fixture(scope="session")
+def packaged(
+    cluster: ClusterAccess, cluster_config: EmbeddedConfig, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Release, Project], Packaged]:
+    """Package a release into the cluster; all at one place: a later one brings its model only."""
+    out = tmp_path_factory.mktemp("packaging")
+
+    def make(release: Release, project: Project) -> Packaged:
+        made = package(
+            release,
+            project.section("packaging", PackagingConfig),
+            out,
+            cache=cluster_config.cache / "layers",
+            sink=stages.embedded_sink(cluster_config),
+            progress=PROGRESS,
+        )
+        return Packaged(release=release.id, values=made.values_path.rename(out / f"{release.id}.yaml"))
+
+    return make

@@ -1,4 +1,4 @@
-"""Two real releases, packaged into the cluster, and a shop that runs the first."""
+"""A shop that runs the first of two releases, and a release with large indexes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,28 +9,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from tests.e2e.recommender.packaged import Large, Packaged, Voyage
+from tests.e2e.packaged import Large, Packaged, Voyage
 from tests.e2e.recommender.traffic import Shop
 from tests.factories.release import trained
 from threadpoolctl import threadpool_limits
 
-from tonnage.cli import stages
 from tonnage.cli.project import Project
-from tonnage.datasets.tables import read
 from tonnage.deployment.access import ClusterAccess
 from tonnage.deployment.config import DeploymentConfig
 from tonnage.deployment.deploying import Deployed, deploy
 from tonnage.deployment.embedded import cluster as embedded
 from tonnage.deployment.embedded.config import EmbeddedConfig
 from tonnage.deployment.helm import uninstall
-from tonnage.packaging.config import BENTOS, PackagingConfig
-from tonnage.packaging.pipeline import package
+from tonnage.packaging.config import BENTOS
 from tonnage.releases.config import IndexConfig
 from tonnage.releases.release import Release
 from tonnage.releases.writing import write_release
 from tonnage.telemetry import Spoken
-from tonnage.training.config import TrainingConfig
-from tonnage.training.training import train
 
 ROOT = Path(__file__).resolve().parents[3]
 HOST = "voyage.example"
@@ -50,51 +45,6 @@ RETRIEVER_ONLY = {
 """A shop of which only the retriever runs; nobody answers in front of it."""
 
 PROGRESS = Spoken()
-
-
-@pytest.fixture(scope="session")
-def voyage(
-    packaged: Callable[[Release, Project], Packaged], tmp_path_factory: pytest.TempPathFactory
-) -> Voyage:
-    """Through the real stages, in the project's own `build/`: what `tonnage up` made is not made again."""
-    project = Project.open(ROOT / "tonnage.toml")
-    out = tmp_path_factory.mktemp("voyage")
-    first = stages.release(project, PROGRESS)
-    quick = project.section("training", TrainingConfig).model_copy(
-        update={"lessons": 1, "trees": 40, "judge_days": 7}
-    )
-    other = train(read(project.data), project.features, quick, progress=PROGRESS)
-    second = write_release(other, out / "releases")
-    assert second.id != first.id
-    users = pq.read_table(project.features / "rows" / "user_history.parquet", columns=["user_id"])
-    return Voyage(
-        first=packaged(first, project),
-        second=packaged(second, project),
-        features=project.features,
-        users=tuple(dict.fromkeys(users.column("user_id").to_pylist()))[:20],
-        item=str(first.items.column("item_id")[0].as_py()),
-    )
-
-
-@pytest.fixture(scope="session")
-def packaged(
-    cluster: ClusterAccess, cluster_config: EmbeddedConfig, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Release, Project], Packaged]:
-    """Package a release into the cluster; all at one place: a later one brings its model only."""
-    out = tmp_path_factory.mktemp("packaging")
-
-    def make(release: Release, project: Project) -> Packaged:
-        made = package(
-            release,
-            project.section("packaging", PackagingConfig),
-            out,
-            cache=cluster_config.cache / "layers",
-            sink=stages.embedded_sink(cluster_config),
-            progress=PROGRESS,
-        )
-        return Packaged(release=release.id, values=made.values_path.rename(out / f"{release.id}.yaml"))
-
-    return make
 
 
 @pytest.fixture(scope="session")

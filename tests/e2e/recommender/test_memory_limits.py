@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from tests.e2e.devcluster.waiting import eventually
-from tests.e2e.recommender.packaged import Large
+from tests.e2e.packaged import Large
 from tests.e2e.recommender.retriever import Retriever
 
 from tonnage.deployment.access import ClusterAccess

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from tests.e2e.packaged import Voyage
 from tests.e2e.recommender.flood import flood
-from tests.e2e.recommender.packaged import Voyage
 from tests.e2e.recommender.traffic import Shop
 
 from tonnage.deployment.access import ClusterAccess

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.e2e.recommender.packaged import Packaged, Voyage
+from tests.e2e.packaged import Packaged, Voyage
 from tests.e2e.recommender.traffic import Shop, steady
 
 from tonnage.deployment.access import ClusterAccess

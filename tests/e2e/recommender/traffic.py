@@ -37,10 +37,13 @@ class Shop:
     gateway: str
     host: str
 
-    def ask(self, path: str, body: Mapping[str, object] | None = None, *, user: str = "") -> Answer:
-        """Send a request; a refusal or a broken connection is an answer too."""
+    def ask(
+        self, path: str, body: Mapping[str, object] | None = None, *, user: str = "", track: str = ""
+    ) -> Answer:
+        """Send a request, to a track if one is named; a refusal or a broken connection is an answer too."""
         headers = {"host": self.host, "content-type": "application/json"}
         headers |= {"x-user-id": user} if user else {}
+        headers |= {"x-tonnage-track": track} if track else {}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.gateway}{path}", data=data, headers=headers)  # noqa: S310
         try:

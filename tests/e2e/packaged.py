@@ -1,4 +1,4 @@
-"""What the tests of this folder sail with."""
+"""What the tests of this tier sail with."""
 
 from dataclasses import dataclass
 from pathlib import Path
