@@ -1,202 +1,260 @@
-"""`tonnage canary`: is the canary good enough to take the place of stable?"""
+"""`tonnage canary`: bring a new release to a few users, then to more, then to all; or take it back."""
 
-import os
-import re
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
-from tonnage.cli.deploy import cluster_of
+from tonnage.cli.judge import ERROR, Judging, cluster_seen, deployment_of, judge, prometheus_of, settings_of
 from tonnage.cli.options import DEFAULT, As, Output, ProjectFile
 from tonnage.cli.project import Project
-from tonnage.errors import ConfigError, TonnageError
+from tonnage.errors import InputError, TonnageError
+from tonnage.telemetry import Spoken
 
 if TYPE_CHECKING:
-    from tonnage.deployment.access import ClusterAccess
     from tonnage.deployment.canary.config import CanaryConfig
-    from tonnage.deployment.canary.verdict import Verdict
-    from tonnage.deployment.config import DeploymentConfig
+    from tonnage.deployment.canary.rollout import Rollout
+    from tonnage.deployment.canary.running import Ended
 
 app = typer.Typer(
-    help="Canaries: judge whether a new release may take the place of stable.", no_args_is_help=True
+    help="Canaries: give a new release to a few users, judge it, promote or abort it.\n\n"
+    "Everything is done with `helm upgrade` and read from the cluster, so each verb goes on where another, "
+    "or a person, left off. Exit codes: 0 done, 1 aborted by the verdict, 2 undecided at the end of time, "
+    "3 error.",
+    no_args_is_help=True,
 )
+app.command(cls=Judging)(judge)
 
-UNITS = {"s": 1, "m": 60, "h": 3600}
-ERROR, MISUSE = 3, 2
+STOPPED = 128 + signal.SIGINT
 
-
-class Judging(TyperCommand):
-    """A command whose own mistakes are errors (3): 2 means that a canary is not judged yet."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line."""
-        try:
-            return super().parse_args(ctx, args)
-        except Exception as error:
-            # The class of a wrong command line has moved between versions of Typer; that it is 2 has not.
-            if getattr(error, "exit_code", None) == MISUSE:
-                vars(error)["exit_code"] = ERROR
-            raise
+Values = Annotated[
+    Path | None,
+    typer.Argument(help="The release's Helm values; else what `tonnage package` wrote last."),
+]
+Name = Annotated[str | None, typer.Option("--name", help="The Helm release.")]
+Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Where it is.")]
+Context = Annotated[str | None, typer.Option("--context", help="A kubeconfig context.")]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", help="Seconds within which pods must be ready, at each step.")
+]
+Same = Annotated[bool, typer.Option("--same", help="Allow a canary that runs what stable runs.")]
 
 
 @app.callback()
 def canary() -> None:
-    """Canaries: judge whether a new release may take the place of stable."""
+    """Canaries: give a new release to a few users, judge it, promote or abort it."""
 
 
 @app.command(cls=Judging)
-def judge(
+def start(
+    values: Values = None,
+    weight: Annotated[
+        int | None, typer.Option(min=0, max=100, help="Per cent of the users; else the first step.")
+    ] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Give it a copy of stable's traffic instead of users.")
+    ] = False,
+    same: Same = False,
     project: ProjectFile = DEFAULT,
-    stable: Annotated[str | None, typer.Option(help="Track or release id to compare with.")] = None,
-    canary: Annotated[str | None, typer.Option(help="Track or release id on trial.")] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(help="When its traffic began: 10m ago, or a time as ISO 8601; else its first pod's."),
-    ] = None,
-    window: Annotated[int | None, typer.Option(help="Seconds per window.")] = None,
-    prometheus: Annotated[str | None, typer.Option(help="Address of Prometheus.")] = None,
-    name: Annotated[str | None, typer.Option(help="The Helm release.")] = None,
-    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="Where it is.")] = None,
-    context: Annotated[str | None, typer.Option(help="A kubeconfig context.")] = None,
-    wait: Annotated[str, typer.Option(help="Look again every window, so long, until it is decided.")] = "0s",
-    listen: Annotated[
-        str | None, typer.Option(help="Serve Flagger's webhooks at HOST:PORT instead of judging once.")
-    ] = None,
+    name: Name = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    timeout: Timeout = None,
     output: As = Output.TABLE,
 ) -> None:
-    """Judge the canary by what both tracks did since it began.
+    """Bring up a canary's pods, wait until they are ready, and give it its first users."""
+    from tonnage.deployment.canary.tracks import read_candidate
+    from tonnage.deployment.canary.verbs import start as begin
 
-    Exit codes: 0 it passes, 1 it fails, 2 too few requests to tell (it says how many more are needed), 3
-    something could not be measured. Looking often does no harm: the chance of a false fail counts all looks
-    together.
+    with _answering(output):
+        opened, rollout, config = _opened(project, name, namespace, context, timeout)
+        candidate = read_candidate(values or _packaged(opened))
+        if mirror and weight:
+            raise InputError("who gets a copy of the traffic gets no users", hint="Leave --weight away.")
+        share = 0 if mirror else config.steps[0] if weight is None else weight
+        chosen = {**candidate, "mirror": True} if mirror else candidate
+        _done(rollout, config, "started", begin(rollout, chosen, weight=share, same_release=same), output)
+
+
+@app.command(cls=Judging)
+def status(
+    project: ProjectFile = DEFAULT,
+    name: Name = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    output: As = Output.TABLE,
+) -> None:
+    """Show the tracks, their weights and pods, the step, who runs the canary, and the last verdict."""
+    from tonnage.deployment.canary.status import status as seen
+
+    with _answering(output):
+        _, rollout, config = _opened(project, name, namespace, context)
+        found = seen(rollout, config)
+        typer.echo(json.dumps(found.as_json()) if output is Output.JSON else "\n".join(found.lines()))
+
+
+@app.command(cls=Judging)
+def step(
+    weight: Annotated[
+        int | None, typer.Argument(min=0, max=100, help="Per cent of the users; else the next step.")
+    ] = None,
+    project: ProjectFile = DEFAULT,
+    name: Name = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    timeout: Timeout = None,
+    output: As = Output.TABLE,
+) -> None:
+    """Give the canary its next share of the users; its pods are brought up before."""
+    from tonnage.deployment.canary.verbs import step as take
+
+    with _answering(output):
+        _, rollout, config = _opened(project, name, namespace, context, timeout)
+        _done(rollout, config, "stepped", take(rollout, weight, config), output)
+
+
+@app.command(cls=Judging)
+def promote(
+    project: ProjectFile = DEFAULT,
+    name: Name = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    timeout: Timeout = None,
+    output: As = Output.TABLE,
+) -> None:
+    """Roll stable to the canary's release, give it all users back, and let the canary's pods go."""
+    from tonnage.deployment.canary.verbs import promote as finish
+
+    with _answering(output):
+        _, rollout, config = _opened(project, name, namespace, context, timeout)
+        _done(rollout, config, "promoted", finish(rollout), output)
+
+
+@app.command(cls=Judging)
+def abort(
+    project: ProjectFile = DEFAULT,
+    name: Name = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    timeout: Timeout = None,
+    output: As = Output.TABLE,
+) -> None:
+    """Give stable all users back at once, then let the canary's pods go. It stops whoever runs the canary."""
+    from tonnage.deployment.canary.verbs import abort as take_back
+
+    with _answering(output):
+        _, rollout, config = _opened(project, name, namespace, context, timeout)
+        _done(rollout, config, "aborted", take_back(rollout), output)
+
+
+@app.command(cls=Judging)
+def run(
+    values: Values = None,
+    same: Same = False,
+    project: ProjectFile = DEFAULT,
+    name: Name = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    prometheus: Annotated[str | None, typer.Option(help="Address of Prometheus.")] = None,
+    timeout: Timeout = None,
+    output: As = Output.TABLE,
+) -> None:
+    """Walk the steps of `tonnage.toml`, judge as it goes, promote what passes and abort what fails.
+
+    Exit codes: 0 promoted, 1 aborted by the verdict, 2 undecided at the end of `timeout_s`, 3 error.
+    After 2 and 3 the traffic is where it was: `run` again goes on from there, `abort` takes it back. A run
+    that was killed is taken up by the next.
     """
+    from tonnage.deployment.canary.running import Run
+    from tonnage.deployment.canary.tracks import read_candidate, running
+    from tonnage.deployment.canary.watching import Watch
+
+    with _answering(output):
+        opened, rollout, config = _opened(project, name, namespace, context, timeout, prometheus=prometheus)
+        asked = prometheus_of(config, rollout.access)
+        watch = Watch(access=rollout.access, config=config, prometheus=asked, **rollout.where)
+        candidate = None
+        if values is not None or running(rollout.look().seen.tracks) is None:
+            candidate = read_candidate(values or _packaged(opened))
+        ended = Run(rollout=rollout, watch=watch, candidate=candidate, same_release=same).to_its_end()
+        _end(rollout, config, ended, output)
+
+
+def _opened(
+    project: Path,
+    name: str | None,
+    namespace: str | None,
+    context: str | None,
+    timeout: float | None = None,
+    **options: Any,
+) -> "tuple[Project, Rollout, CanaryConfig]":
+    from tonnage.deployment.canary.rollout import Rollout
+
+    opened = Project.open(project)
+    given = {"name": name, "namespace": namespace, "context": context, "timeout_s": timeout}
+    deployment = deployment_of(opened, given)
+    rollout = Rollout(cluster_seen(deployment), deployment, progress=Spoken())
+    return opened, rollout, settings_of(opened, options)
+
+
+def _packaged(project: Project) -> Path:
+    """The values that were packaged last, for stable or for a canary."""
+    files = [project.packaging / name for name in ("values.yaml", "values-canary.yaml")]
+    return max(
+        (each for each in files if each.is_file()), key=lambda each: each.stat().st_mtime, default=files[0]
+    )
+
+
+@contextmanager
+def _answering(output: Output) -> Iterator[None]:
+    """Say errors as such, with their own exit code, and end in order when told to."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        options = {"stable": stable, "canary": canary, "window_s": window, "prometheus": prometheus}
-        opened = Project.open(project)
-        look = _looking(
-            _with(opened, options),
-            _deployment(opened, {"name": name, "namespace": namespace, "context": context}),
-            since,
-        )
-        if listen is not None:
-            _serve(listen, look)
-            return
-        verdict = _await(look, seconds=_seconds(wait), every=_with(opened, options).window_s)
+        yield
     except TonnageError as error:
+        if output is Output.JSON:
+            typer.echo(json.dumps({"outcome": "error", "says": str(error)}))
         typer.echo(f"tonnage: {error}", err=True)
         raise typer.Exit(ERROR) from error
-    _show(verdict, output)
-    raise typer.Exit(verdict.outcome.exit_code)
+    except KeyboardInterrupt as error:
+        # Click's own answer is 1, which means that the verdict was bad.
+        typer.echo("tonnage: stopped; traffic is where it was, and `tonnage canary run` goes on", err=True)
+        raise typer.Exit(STOPPED) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def _with(project: Project, options: dict[str, Any]) -> "CanaryConfig":
-    from tonnage.deployment.canary.config import CanaryConfig
-
-    given = {key: value for key, value in options.items() if value is not None}
-    table = {**project.tables.get("canary", {}), **given}
-    return CanaryConfig.read(table, where=f"{project.file.name} [canary]")
-
-
-def _deployment(project: Project, given: dict[str, Any]) -> "DeploymentConfig":
-    from tonnage.deployment.config import DeploymentConfig
-
-    return project.section("deployment", DeploymentConfig).overridden(root=project.root, **given)
+def _done(rollout: "Rollout", config: "CanaryConfig", outcome: str, says: str, output: Output) -> None:
+    if output is Output.JSON:
+        _print(rollout, config, {"outcome": outcome, "says": says})
+    else:
+        typer.echo(says)
 
 
-def _looking(
-    config: "CanaryConfig", deployment: "DeploymentConfig", since: str | None
-) -> Callable[[], "Verdict"]:
-    """What takes a look: it measures, and judges."""
-    from tonnage.deployment.canary.judging import judge as judged
-    from tonnage.deployment.canary.prometheus import Prometheus
-    from tonnage.deployment.canary.reading import Trial, began, observe
-
-    access = _cluster(deployment)
-    address = config.prometheus or access.prometheus_url
-    if address is None:
-        raise ConfigError("no Prometheus is named", hint="Name it with --prometheus or [canary] prometheus.")
-    asked = Prometheus(address)
-    whose = {"name": deployment.name, "namespace": deployment.namespace}
-    fixed = _moment(since) if since else None
-
-    def look() -> "Verdict":
-        start = fixed or began(access, canary=config.canary, **whose)
-        trial = Trial(config=config, since=start, **whose)
-        return judged(observe(trial, prometheus=asked, access=access, now=datetime.now(UTC)), config)
-
-    return look
-
-
-def _cluster(deployment: "DeploymentConfig") -> "ClusterAccess":
-    from tonnage.deployment.access import ClusterAccess
-
-    if "KUBERNETES_SERVICE_HOST" in os.environ and not (deployment.context or deployment.kubeconfig):
-        # In a pod, kubectl reaches its own cluster with the pod's ServiceAccount.
-        return ClusterAccess()
-    return cluster_of(deployment)
-
-
-def _await(look: Callable[[], "Verdict"], *, seconds: float, every: float) -> "Verdict":
+def _end(rollout: "Rollout", config: "CanaryConfig", ended: "Ended", output: Output) -> None:
+    from tonnage.deployment.canary.gate import as_json
     from tonnage.deployment.canary.verdict import Outcome
 
-    until = time.monotonic() + seconds
-    while True:
-        verdict = look()
-        if verdict.outcome in {Outcome.PASS, Outcome.FAIL} or time.monotonic() + every > until:
-            return verdict
-        typer.echo(f"{verdict.outcome}: {'; '.join(verdict.reasons)}", err=True)
-        time.sleep(every)
-
-
-def _serve(listen: str, look: Callable[[], "Verdict"]) -> None:
-    from tonnage.deployment.canary.gate import serve
-    from tonnage.deployment.canary.verdict import Finding, Outcome, together
-
-    host, _, port = listen.rpartition(":")
-    if not port.isdigit():
-        raise ConfigError("--listen takes HOST:PORT", listen=listen)
-
-    def safely() -> "Verdict":
-        try:
-            return look()
-        except TonnageError as error:
-            return together([Finding(check="canary", outcome=Outcome.ERROR, reason=str(error))])
-
-    with serve((host, int(port)), safely) as server:
-        server.serve_forever()
-
-
-def _show(verdict: "Verdict", output: Output) -> None:
-    from tonnage.deployment.canary.gate import as_json
-
+    outcome = {Outcome.PASS: "promoted", Outcome.FAIL: "aborted"}.get(ended.outcome, str(ended.outcome))
     if output is Output.JSON:
-        typer.echo(as_json(verdict))
-        return
-    for each in verdict.findings:
-        typer.echo(f"{each.outcome:13} {each.check}: {each.reason}")
-    needs = f"; needs about {verdict.needs:,} more requests of the canary" if verdict.needs else ""
-    typer.echo(f"verdict: {verdict.outcome}{needs}")
+        verdict = json.loads(as_json(ended.verdict)) if ended.verdict else None
+        _print(rollout, config, {"outcome": outcome, "says": ended.says, "verdict": verdict})
+    else:
+        typer.echo(f"{outcome}: {ended.says}")
+    raise typer.Exit(ended.outcome.exit_code)
 
 
-def _seconds(said: str) -> float:
-    found = re.fullmatch(r"(\d+)([smh])", said)
-    if found is None:
-        raise ConfigError("not a length of time such as 90s, 15m or 2h", given=said)
-    return int(found[1]) * UNITS[found[2]]
+def _print(rollout: "Rollout", config: "CanaryConfig", result: dict[str, Any]) -> None:
+    """One JSON object: the result, and how everything stands after it."""
+    from tonnage.deployment.canary.status import status as seen
 
-
-def _moment(said: str) -> datetime:
-    """A time that lies back so long, or is written as ISO 8601."""
-    if re.fullmatch(r"\d+[smh]", said):
-        return datetime.now(UTC) - timedelta(seconds=_seconds(said))
     try:
-        moment = datetime.fromisoformat(said)
-    except ValueError as error:
-        raise ConfigError("neither a length of time nor a time as ISO 8601", since=said) from error
-    if moment.tzinfo is None:
-        raise ConfigError("the time has no timezone", hint="End it with Z.", since=said)
-    return moment
+        stands = seen(rollout, config).as_json()
+    except TonnageError as error:
+        stands = {"status_error": str(error)}
+    typer.echo(json.dumps({**stands, **result}))

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from tonnage.deployment.canary.steps import Steps
 from tonnage.settings import Section
 
 Check = Literal["errors", "fallbacks", "latency", "restarts", "memory", "coverage", "overlap", "score_shift"]
@@ -55,7 +56,7 @@ class Guardrail(Section):
     """Times stable's figure."""
 
 
-class CanaryConfig(Section):
+class CanaryConfig(Steps):
     """What is compared, how surely, and how much worse a canary may be."""
 
     stable: str = Field("stable", pattern=r"^[a-z0-9-]+$")
