@@ -105,17 +105,13 @@ The environment of a set. What belongs to a release stands in the pod template a
 {{- end -}}
 
 {{/*
-How a pod leaves. Proxies need a moment to hear of it, so it goes on serving for drainSeconds. The last retrievers
-and rankers of a release first stay for as long as a recommender of their release is there (its headless Service
-resolves) and no peer of their own is ready (theirs does not), for holdSeconds at most: with no ready pod left, a
-Service sends its traffic to the leaving ones that still serve. So neither a slow roll nor one that fails takes away
-what the old recommenders call. Peers are believed after 35 s, when what DNS had cached before is forgotten.
+What a pod waits for before it is told to stop; then it serves on for drainSeconds by itself, and closes connections as it
+answers. The last retrievers and rankers of a release wait for as long as a recommender of their release is there (its
+headless Service resolves) and no peer of their own is ready (theirs does not), for holdSeconds at most: with no ready
+pod left, a Service sends its traffic to the leaving ones that still serve. So neither a slow roll nor one that fails
+takes away what the old recommenders call. Peers are believed after 35 s, when what DNS had cached before is forgotten.
 */}}
-{{- define "recommender.leave" -}}
-{{- $rollout := .root.Values.rollout -}}
-{{- if eq .bento "recommender" -}}
-sleep: {seconds: {{ $rollout.drainSeconds }}}
-{{- else -}}
+{{- define "recommender.hold" -}}
 {{- $of := dict "root" .root "track" .track "release" .of.release -}}
 exec:
   command:
@@ -125,12 +121,10 @@ exec:
       told=$(date +%s)
       while getent hosts {{ include "recommender.releaseServiceName" (merge (dict "bento" "recommender") $of) }} >/dev/null; do
         waited=$(( $(date +%s) - told ))
-        [ "$waited" -lt {{ $rollout.holdSeconds }} ] || break
+        [ "$waited" -lt {{ .root.Values.rollout.holdSeconds }} ] || break
         [ "$waited" -lt 35 ] || ! getent hosts {{ include "recommender.peersServiceName" (merge (dict "bento" .bento) $of) }} >/dev/null || break
         sleep 1
       done
-      sleep {{ $rollout.drainSeconds }}
-{{- end -}}
 {{- end -}}
 
 {{/* Seconds between "told to leave" and being killed: call with a set. */}}

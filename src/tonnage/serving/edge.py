@@ -93,6 +93,10 @@ class EdgeSettings:
             (TRACK.encode(), identity.track.encode()),
         ]
 
+    def leave(self) -> None:
+        """Close each connection with its next answer: a caller that keeps one would lose a request on it."""
+        self.headers = [*self.headers, (b"connection", b"close")]
+
 
 class Edge:
     """ASGI middleware around a whole service; `settings` learns who answers when the service starts."""

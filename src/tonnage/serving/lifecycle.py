@@ -62,7 +62,7 @@ def running(
     log = structlog.get_logger().bind(service=service, track=identity.track, release=identity.release)
     metrics = Metrics(service=service, track=identity.track, release=identity.release)
     edge.serve_as(identity, metrics, log)
-    with drained_on_sigterm(environment.drain_s) as draining:
+    with drained_on_sigterm(environment.drain_s, edge.leave) as draining:
         log.info("started", directory=str(environment.release_dir))
         yield Running(release=release, identity=identity, metrics=metrics, draining=draining, log=log)
     log.info("stopped")

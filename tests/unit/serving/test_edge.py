@@ -208,3 +208,12 @@ async def test_an_unbounded_body_of_another_path_is_bounded_too(edge):
 
 def test_a_refusal_says_when_to_come_again():
     assert RefusedError(Reason.QUEUE).retry_after_s >= 1
+
+
+async def test_a_leaving_service_closes_each_connection_with_its_answer(edge):
+    """Who keeps a connection to a pod that goes loses the request which it sends as the pod closes it."""
+    _, headers, _ = await call(edge, "GET", "/livez")
+    assert b"connection" not in headers
+    edge._settings.leave()
+    _, headers, _ = await call(edge, "GET", "/livez")
+    assert headers[b"connection"] == b"close"

@@ -12,14 +12,16 @@ from tonnage.serving.draining import drained_on_sigterm
 
 async def test_sigterm_ends_readiness_first_and_the_server_later():
     """A server that closes its socket at once fails the requests of gateways that still have its address."""
-    stopped = asyncio.Event()
+    stopped, told = asyncio.Event(), asyncio.Event()
     server = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     try:
-        with drained_on_sigterm(0.2) as draining:
+        with drained_on_sigterm(0.2, told.set) as draining:
             assert not draining.begun
+            assert not told.is_set()
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.sleep(0)
             assert draining.begun
+            assert told.is_set()
             assert not stopped.is_set()
             await asyncio.wait_for(stopped.wait(), 5)
         assert signal.getsignal(signal.SIGTERM) is not None
