@@ -36,6 +36,8 @@ _REQUEST_ID, _DEADLINE = REQUEST_ID.encode(), DEADLINE.encode()
 _USABLE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _USABLE_MS = re.compile(rb"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 
+_CLOSE = (b"connection", b"close")
+
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -95,7 +97,12 @@ class EdgeSettings:
 
     def leave(self) -> None:
         """Close each connection with its next answer: a caller that keeps one would lose a request on it."""
-        self.headers = [*self.headers, (b"connection", b"close")]
+        self.headers = [*self.headers, _CLOSE]
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether each answer closes its connection."""
+        return _CLOSE in self.headers
 
 
 class Edge:

@@ -244,6 +244,14 @@ async def test_a_call_for_another_release_hears_that(port, admission):
     assert "date" not in headers
 
 
+async def test_a_service_that_leaves_closes_the_connection_with_a_refusal(port, admission, settings):
+    """A caller that keeps the connection would lose its next request on it."""
+    admission.memory_share = 1.0
+    assert "connection" not in (await ask(port, post()))[0][1]
+    settings.leave()
+    assert (await ask(port, post()))[0][1]["connection"] == "close"
+
+
 async def test_late_work_is_turned_away_at_the_head(port, admission):
     [(status, _, body)] = await ask(port, post(x_tonnage_deadline_ms="0"))
     assert status == 503

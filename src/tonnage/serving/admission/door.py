@@ -51,15 +51,17 @@ class Door:
         if route is None or method != b"POST":
             return None
         started, told = time.perf_counter(), dict(headers)
-        reason = None if self._is_contradicted(told) else self._objection(told)
+        reason = None if self._says_more(told) else self._objection(told)
         if reason is None:
             return None
         own = request_id(told.get(_REQUEST_ID, b""))
         self._count(own, route, reason, time.perf_counter() - started)
         return self._answer_of(reason).to(own)
 
-    def _is_contradicted(self, headers: dict[bytes, bytes]) -> bool:
-        # A call for another release hears that, not that there is no room.
+    def _says_more(self, headers: dict[bytes, bytes]) -> bool:
+        """Whether the application says more than that there is no room: that it leaves, or is another release."""
+        if self._settings.is_leaving:
+            return True
         given = headers.get(_RELEASE)
         return given is not None and (_RELEASE, given) not in self._settings.headers
 
