@@ -59,7 +59,7 @@ class Door:
         return self._answer_of(reason).to(own)
 
     def _says_more(self, headers: dict[bytes, bytes]) -> bool:
-        """Whether the application says more than that there is no room: that it leaves, or is another release."""
+        """Whether the application says more than "full": that it leaves, or that it holds another release."""
         if self._settings.is_leaving:
             return True
         given = headers.get(_RELEASE)
