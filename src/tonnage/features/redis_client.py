@@ -26,8 +26,14 @@ def connect(url: str, *, timeout_s: float) -> Redis:
     )
 
 
-def connect_async(url: str, *, timeout_s: float) -> redis_asyncio.Redis:
-    """The same on asyncio; for one event loop."""
-    return redis_asyncio.Redis.from_url(
-        url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=AsyncRetry(**_ONCE)
+def connections(url: str, *, timeout_s: float) -> redis_asyncio.ConnectionPool:
+    """Connections on asyncio, for one event loop; how long an answer is awaited is for the caller to say.
+
+    Args:
+        url: as for `connect`.
+        timeout_s: how long connecting may take.
+    """
+    pool: redis_asyncio.ConnectionPool = redis_asyncio.ConnectionPool.from_url(
+        url, socket_connect_timeout=timeout_s, retry=AsyncRetry(**_ONCE)
     )
+    return pool

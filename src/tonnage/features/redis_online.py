@@ -73,6 +73,16 @@ class UserFormat(BoundedRedisOnlineStore):
             values: of `fields`, as Redis has them; None where there is none.
         """
         return {
-            name: None if value is None else feast_value_type_to_python_type(Value.FromString(value))
+            name: None if value is None else _plain(Value.FromString(value))
             for name, value in zip(self._names, values, strict=True)
         }
+
+
+def _plain(value: Value) -> Any:
+    """What Feast's own function answers, which looks through some twenty other types first."""
+    kind = value.WhichOneof("val")
+    if kind == "double_val":
+        return value.double_val
+    if kind in ("double_list_val", "float_list_val", "string_list_val"):
+        return list(getattr(value, kind).val)
+    return feast_value_type_to_python_type(value)
