@@ -39,6 +39,9 @@ measure-voyage: $(ENVIRONMENT) ## Measure every promise of the first voyage; fai
 measure-serving: $(ENVIRONMENT) ## Measure embedding serving: speed beside its peers, memory, overload; fails on a miss
 	$(BIN)/python loadtests/serving.py
 
+measure-canary: $(ENVIRONMENT) ## Measure canaries: chance, stickiness, rollouts under load, bad releases; fails on a miss
+	$(BIN)/python loadtests/canary.py
+
 # ---- upkeep -----------------------------------------------------------------------------------
 
 env: $(ENVIRONMENT) ## The Python environment, exactly as locked
@@ -71,4 +74,4 @@ clean: ## Remove what was built here; caches outside the checkout stay
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
-.PHONY: up down serve test check quick measure-voyage measure-serving env packages format lock clean help
+.PHONY: up down serve test check quick measure-voyage measure-serving measure-canary env packages format lock clean help

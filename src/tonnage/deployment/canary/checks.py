@@ -18,9 +18,14 @@ from tonnage.deployment.canary.measurements import (
 )
 from tonnage.deployment.canary.verdict import Finding, Outcome
 
-COMPARISONS = 8
-"""Errors, fallbacks, empty slates, two quantiles, coverage, overlap, score shift: what may go wrong by chance
-is shared by them."""
+OF_ERRORS = 0.4
+"""Of what may go wrong by chance, the part of the errors: they harm most, and few of them must be enough."""
+
+COMPARISONS = 7
+"""Fallbacks, empty slates, two quantiles, coverage, overlap, score shift: they share the rest."""
+
+OTHERS = (1 - OF_ERRORS) / COMPARISONS
+"""The part of each of them."""
 
 FALLBACKS = 8
 """As many names of fallbacks share the part of all fallbacks; more share it among themselves."""
@@ -89,7 +94,7 @@ class Fallbacks:
         )
         if not names:
             return [unmeasured("fallbacks", observed, required=True)]
-        limits = limits_of(self.rate, self.config, parts=COMPARISONS * max(FALLBACKS, len(names)))
+        limits = limits_of(self.rate, self.config, part=OTHERS / max(FALLBACKS, len(names)))
         return [
             finding
             for name in names
@@ -170,12 +175,12 @@ def _bucket(timed: Timed, quantile: float) -> tuple[int, int] | None:
     return int(np.searchsorted(cumulated, quantile * cumulated[-1])), int(enough[0])
 
 
-def limits_of(rate: Rate, config: CanaryConfig, *, parts: int = COMPARISONS) -> Limits:
+def limits_of(rate: Rate, config: CanaryConfig, *, part: float = OTHERS) -> Limits:
     """The lines of a rate, and this check's part of the chance of a false abort."""
     return Limits(
         worse=Line(ratio=rate.ratio, more=rate.tolerated),
         good=Line(ratio=rate.ratio, more=rate.resolution),
-        false_abort=config.false_aborts / parts,
+        false_abort=config.false_aborts * part,
         # A pass needs every check, so each may have the whole chance.
         false_promotion=config.false_promotions,
     )

@@ -26,7 +26,10 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 ODDS = np.log(np.array([1.5, 4.0, 15.0, 60.0]))
-"""Log odds ratios, canary against the line, that the evidence bets on in equal parts."""
+"""Log odds ratios, canary against the line, that the evidence bets on."""
+
+STAKES = np.array([0.15, 0.2, 0.4, 0.25])
+"""How much on each: most on what a bad canary does to rates that are small, as those of errors should be."""
 
 TINY = 1e-12
 PRIOR_REQUESTS = 300.0
@@ -97,7 +100,7 @@ def log_evidence(tallies: Tallies, line: Line, side: Side, *, restarting: bool =
     """
     bets = _log_bets(tallies, line, side)
     if not restarting:
-        return np.asarray(logsumexp(np.cumsum(bets, axis=0), axis=1, b=1 / len(ODDS)))
+        return np.asarray(logsumexp(np.cumsum(bets, axis=0), axis=1, b=STAKES))
     running, since = np.full(len(ODDS), -np.inf), np.zeros_like(bets)
     window = np.arange(len(bets), dtype=np.float64)
     # Prior chance that the difference begins with a window; what is left of it stays in the pocket.
@@ -105,7 +108,7 @@ def log_evidence(tallies: Tallies, line: Line, side: Side, *, restarting: bool =
     for row, (begin, bet) in enumerate(zip(begins, bets, strict=True)):
         running = np.logaddexp(running, begin) + bet
         since[row] = running
-    return np.asarray(np.logaddexp(logsumexp(since, axis=1, b=1 / len(ODDS)), left))
+    return np.asarray(np.logaddexp(logsumexp(since, axis=1, b=STAKES), left))
 
 
 def _log_bets(tallies: Tallies, line: Line, side: Side) -> Floats:
@@ -172,7 +175,7 @@ def _nearest(n_s: Floats, n_c: Floats, stable: Floats, canary: Floats, line: Lin
     return np.asarray(found.x)
 
 
-def needed(tallies: Tallies, line: Line, side: Side, *, alpha: float, power: float = 0.95) -> float:
+def needed(tallies: Tallies, line: Line, side: Side, *, alpha: float, power: float = 0.97) -> float:
     """About how many more requests of the canary decide for this side; infinity when they would not.
 
     The canary is taken to go on as it was seen to be, and like stable as far as it was not seen.
@@ -195,7 +198,7 @@ def needed(tallies: Tallies, line: Line, side: Side, *, alpha: float, power: flo
     of_stable, of_canary = _bet(stable, null_s), _bet(canary, null_c)
     growth = per_request * _mean(of_stable, stable) + _mean(of_canary, truth)
     variance = per_request * _variance(of_stable, stable) + _variance(of_canary, truth)
-    have = _log_bets(tallies, line, side).sum(axis=0) - np.log(len(ODDS))
+    have = _log_bets(tallies, line, side).sum(axis=0) + np.log(STAKES)
     missing = np.maximum(-np.log(alpha) - have, 0.0)
     spread = norm.ppf(power) * np.sqrt(variance)
     with np.errstate(divide="ignore", invalid="ignore"):

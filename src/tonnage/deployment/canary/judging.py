@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tonnage.deployment.canary import slate_checks
-from tonnage.deployment.canary.checks import Check, Fallbacks, Share, limits_of, slower, unmeasured
+from tonnage.deployment.canary.checks import OF_ERRORS, Check, Fallbacks, Share, limits_of, slower, unmeasured
 from tonnage.deployment.canary.config import CanaryConfig, Guardrail
 from tonnage.deployment.canary.container_checks import Memory, Restarts
 from tonnage.deployment.canary.measurements import EMPTY_SLATES, ERRORS, Observed
@@ -24,7 +24,7 @@ def judge(observed: Observed, config: CanaryConfig, *, further: Sequence[Check] 
 
 
 def _checks(config: CanaryConfig) -> Iterator[Check]:
-    errors = Share(name=ERRORS, of="requests", limits=limits_of(config.errors, config))
+    errors = Share(name=ERRORS, of="requests", limits=limits_of(config.errors, config, part=OF_ERRORS))
     yield from _unless(config, "restarts", Restarts())
     yield from _unless(config, "memory", Memory(share=config.memory))
     yield from _unless(config, "errors", errors)
