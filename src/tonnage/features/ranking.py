@@ -204,17 +204,19 @@ def assemble(*, item: Floats, user: Floats, user_item: Floats, sources: Floats) 
         user_item: group `user_item`, [n, n_user_item].
         sources: scores of `Candidates`, [n, len(SOURCES)].
     """
-    crosses = np.column_stack(
-        [
-            promise(sources),
-            _had(user_item, "orders") / np.maximum(np.expm1(_of(user, "user_orders")), 1.0),
-            _item(item, "log_price") - _of(user, "user_log_price"),
-            _item(item, "log_units_per_order") - _of(user, "user_units_per_event"),
-            _had(user_item, "idle_days") / (1.0 + _of(user, "user_interval_days")),
-        ]
-    )
-    everyone = np.broadcast_to(user, (len(item), len(user)))
-    return np.hstack([item, everyone, user_item, sources, crosses]).astype(np.float32, copy=False)
+    groups = (item, user, user_item, sources)
+    matrix = np.empty((len(item), sum(each.shape[-1] for each in groups) + len(CROSS)), np.float32)
+    end = 0
+    for group in groups:
+        start, end = end, end + group.shape[-1]
+        matrix[:, start:end] = group
+    crosses = matrix[:, end:].T
+    crosses[0] = promise(sources)
+    crosses[1] = _had(user_item, "orders") / np.maximum(np.expm1(_of(user, "user_orders")), 1.0)
+    crosses[2] = _item(item, "log_price") - _of(user, "user_log_price")
+    crosses[3] = _item(item, "log_units_per_order") - _of(user, "user_units_per_event")
+    crosses[4] = _had(user_item, "idle_days") / (1.0 + _of(user, "user_interval_days"))
+    return matrix
 
 
 def _past(history: History, at: float) -> NDArray[np.float64]:

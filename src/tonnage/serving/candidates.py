@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Pool:
 
     def sources_of(self, position: int) -> list[str]:
         """Names of the sources that proposed the candidate at `position`."""
-        return [name for name, proposed in zip(SOURCES, self.proposed[position], strict=True) if proposed]
+        return list(compress(SOURCES, self.proposed[position].tolist()))
 
     def counts(self) -> dict[str, int]:
         """How many candidates there are, and how many each source proposed."""

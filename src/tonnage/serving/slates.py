@@ -128,13 +128,13 @@ def place(
         catalogue: the items.
         because: reasons of each winner.
     """
-    rows = pool.candidates.rows[positions]
+    rows, winning = pool.candidates.rows[positions], scores[positions].tolist()
     ids, titles = catalogue.ids.ids(rows), catalogue.titles_of(rows)
     return [
         Placed(
             item=ids[place],
             title=titles[place],
-            score=float(scores[position]),
+            score=winning[place],
             sources=pool.sources_of(position),
             position=position,
             reasons=None if because is None else because[place],
