@@ -109,6 +109,7 @@ class Graph:
         self._mapped, self._dtype = mapped, table.stored.dtype
         # Expansion and metric are settings of the whole index: nobody may set them while another searches.
         self._turn = threading.Lock()
+        self._by_direction = False
 
     def nearest(self, query: Floats, count: int, expansion: int, *, by_direction: bool = False) -> Rows:
         """About the `count` rows with the largest inner products, or cosines, best first.
@@ -122,7 +123,9 @@ class Graph:
         """
         asked = _as(query, self._dtype)
         with self._turn:
-            self._index.metric = "cos" if by_direction else "ip"
+            if by_direction != self._by_direction:
+                self._index.metric = "cos" if by_direction else "ip"
+                self._by_direction = by_direction
             self._index.expansion_search = max(expansion, count)
             found = self._index.search(asked, count, threads=1)
         rows: Rows = found.keys.astype(np.int32)

@@ -14,6 +14,10 @@ Mask = NDArray[np.bool_]
 SCANNED_PER_VISIT = 16
 """Rows that are scanned in the time in which a graph keeps one more candidate, about."""
 
+BY_DIRECTION = 1024
+"""Candidates that a graph keeps at least when it is walked by direction, for which nothing is tuned: of the
+exact top 100 of 1,000,000 simulated items about nine in ten are found, and twice as many find little more."""
+
 SLACK = 1.5
 """How many more a graph is asked for than a filter passes on average."""
 

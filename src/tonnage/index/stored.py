@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from tonnage.index import graphs
 from tonnage.index.graphs import Graph
 from tonnage.index.overlay import Overlay
 from tonnage.index.search import (
+    BY_DIRECTION,
     SPARE,
     Index,
     Mask,
@@ -126,8 +127,9 @@ class StoredIndex:
         self, rows: Rows, k: int, allowed: Mask | None = None, exclude: Rows | None = None
     ) -> tuple[Rows, Floats]:
         """The items with the nearest directions; see `Index.similar`."""
-        # Nothing was tuned by direction, so it looks as far as the deepest search does.
-        asked = _Asked(direction(self.vectors(rows)), self._layout.efforts[-1], by_direction=True)
+        deepest = self._layout.efforts[-1]
+        effort = replace(deepest, expansion=max(deepest.expansion, BY_DIRECTION))
+        asked = _Asked(direction(self.vectors(rows)), effort, by_direction=True)
         return self._best(asked, self._overlay, k, allowed, exclude)
 
     def scores_of(self, query: Floats, rows: Rows) -> Floats:

@@ -97,9 +97,9 @@ def test_similar_items_are_found_on_the_links_made_for_users(
     for row in range(0, ITEMS, 300):
         found, cosines = index.similar(np.array([row], np.int32), 100)
         wanted = np.argpartition(-(unit @ unit[row]), 100)[:100]
-        np.testing.assert_allclose(cosines, (unit @ unit[row])[found], atol=0.05)
+        np.testing.assert_allclose(cosines, (unit @ unit[row])[found], atol=0.1)
         shares.append(np.isin(found, wanted).mean())
-    assert np.mean(shares) >= 0.85
+    assert np.mean(shares) >= 0.9
     # The next user is searched for by inner product again.
     asked = items[:3].sum(axis=0)
     every = np.ones(ITEMS, bool)
