@@ -125,6 +125,12 @@ exec:
         [ "$waited" -lt 35 ] || ! getent hosts {{ include "recommender.peersServiceName" (merge (dict "bento" .bento) $of) }} >/dev/null || break
         sleep 1
       done
+      # The first process of a container is deaf to a SIGTERM (bit 14) that it does not catch yet, and would stay to the end.
+      waited=0
+      until [ $(( 0x$(sed -n 's/^SigCgt:[[:space:]]*//p' /proc/1/status) >> 14 & 1 )) -eq 1 ] || [ "$waited" -ge {{ .root.Values.probes.startupSeconds }} ]; do
+        sleep 1
+        waited=$(( waited + 1 ))
+      done
 {{- end -}}
 
 {{/* Seconds between "told to leave" and being killed: call with a set. */}}
