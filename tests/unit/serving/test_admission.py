@@ -146,6 +146,20 @@ async def test_who_would_wait_beyond_the_deadline_is_told_at_once(admission, clo
     admission.enter(remaining_s=0.08)
 
 
+async def test_who_says_how_long_it_can_wait_is_not_refused_for_the_budget(admission, clock):
+    """A recommender that is refused by its ranker shows a fallback, although its deadline was far away."""
+    await settle(admission, clock, 0.01)
+    while admission.inside < admission.limit:
+        admission.enter()
+    with pytest.raises(RefusedError):
+        admission.enter()
+    while admission.inside < 2 * admission.limit:
+        admission.enter(remaining_s=1.0)
+    with pytest.raises(RefusedError) as refused:
+        admission.enter(remaining_s=1.0)
+    assert refused.value.reason is Reason.QUEUE
+
+
 async def test_near_the_memory_limit_nobody_gets_in(admission):
     admission.memory_share = 0.97
     with pytest.raises(RefusedError) as refused:

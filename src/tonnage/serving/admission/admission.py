@@ -28,6 +28,11 @@ LEAST_INSIDE = 2
 SMOOTHING = 0.1
 """Weight of one more service time in their running mean."""
 
+PATIENT = 2
+"""So many times as many may be inside of those that say how long they can wait: for them the deadline
+decides. A ranker that refused a recommender for a budget of its own would turn a slate that is in time into a
+fallback."""
+
 FIRST_GUESS = 1 / 32
 """Service time that is assumed before the first was measured, as a share of the queueing budget."""
 
@@ -146,7 +151,7 @@ class Admission:
     def _objection(self, remaining_s: float) -> Reason | None:
         if self.memory_share >= MEMORY_WATERMARK:
             return Reason.MEMORY
-        if self._inside >= self.limit:
+        if self._inside >= self.limit * (PATIENT if remaining_s < math.inf else 1):
             return Reason.QUEUE
         # Those before it, and itself.
         rounds = self._inside // self.concurrency + 1
