@@ -7,7 +7,7 @@ do not.
 import asyncio
 import gc
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -122,7 +122,7 @@ def run(target: Target, phases: Sequence[Phase]) -> Seen:
 class _Generator:
     target: Target
     answers: list[Answer] = field(default_factory=list)
-    idle: deque["_Connection"] = field(default_factory=deque)
+    idle: list["_Connection"] = field(default_factory=list)
     open: int = 0
     sent: int = 0
     under_way: int = 0
@@ -160,7 +160,8 @@ class _Generator:
         self.under_way += 1
         self.quiet.clear()
         if self.idle:
-            self.idle.popleft().ask(message, due)
+            # The latest used first, as clients' pools do: it is still in everybody's caches.
+            self.idle.pop().ask(message, due)
         else:
             self.open += 1
             _tasks.add(task := asyncio.ensure_future(self._connect(message, due)))
@@ -201,6 +202,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
+        self._parser = httptools.HttpResponseParser(self)
         self._generator.connections.add(self)
 
     def abort(self) -> None:
@@ -208,7 +210,6 @@ class _Connection(asyncio.Protocol):
 
     def ask(self, message: bytes, due: float) -> None:
         self._due, self._retry_after, self._body = due, False, b""
-        self._parser = httptools.HttpResponseParser(self)
         self._transport.write(message)
 
     def data_received(self, data: bytes) -> None:
