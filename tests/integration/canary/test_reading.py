@@ -22,7 +22,7 @@ from tonnage.deployment.canary.reading import Trial, observe
 from tonnage.deployment.canary.verdict import Finding, Outcome, together
 
 CONFIG = CanaryConfig(window_s=1, history_s=2, without=("restarts", "memory"))
-ALL = 'tonnage_request_seconds_count{namespace="%s",track="%s"}'
+ALL = 'tonnage_request_seconds_count{namespace="%s",track="%s",route="/v1/recommendations"}'
 PRESENT = 'tonnage_requests_in_flight{namespace="%s"} * 0 + 1'
 
 

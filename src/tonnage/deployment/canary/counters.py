@@ -29,7 +29,8 @@ PRESENT = "tonnage_requests_in_flight{%s}"
 """There from a pod's first scrape on, also while nobody asks it anything."""
 
 QUERIES: Mapping[str, str] = {
-    "requests": 'sum without (route) (tonnage_request_seconds_count{%s,route!="other"})',
+    # Probes and scrapes are requests too; they never fail, and would hide what users meet.
+    "requests": 'sum without (route) (tonnage_request_seconds_count{%s,route=~"/v1/.*"})',
     "times": 'sum without (status) (tonnage_request_seconds_bucket{%s,route="ROUTE",status=~"2.."})',
     "slates": "sum without (user) (tonnage_slates_total{%s})",
     "fallbacks": "tonnage_fallbacks_total{%s}",
