@@ -171,6 +171,7 @@ class Lease:
             HeldError: somebody took it away.
             ClusterError: the cluster does not answer.
         """
+        self._demand_mine()
         self.remember(**remembered)
         self._write(replace(self.held, renewed=_now()))
 
@@ -191,7 +192,13 @@ class Lease:
             HeldError: somebody took it away.
             ClusterError: the cluster does not answer.
         """
+        self._demand_mine()
         self._write(replace(self.held, holder=""))
+
+    def _demand_mine(self) -> None:
+        # Who was refused once has read whose it is now, and must not write in that one's name.
+        if self.held.holder != self.holder:
+            raise self._refusal()
 
     def _write(self, held: Held) -> None:
         try:

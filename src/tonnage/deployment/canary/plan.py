@@ -158,6 +158,8 @@ def _again(seen: Seen) -> Step:
     canary = running(seen.tracks)
     if canary is not None and canary["weight"] and _not_ready(CANARY, ONE_EACH, seen):
         return _abort_traffic(seen.tracks, seen)
+    if seen.tracks[STABLE]["weight"] and not seen.of(STABLE, "recommender").ready:
+        return Wait("stable has no recommender that is ready")
     return Write(tracks=seen.tracks, says="the last upgrade did not go through; once more")
 
 

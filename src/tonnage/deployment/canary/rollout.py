@@ -20,7 +20,7 @@ from tonnage.deployment.canary.plan import (
 )
 from tonnage.deployment.canary.tracks import CANARY, STABLE, Tracks
 from tonnage.deployment.config import DeploymentConfig, own_chart
-from tonnage.deployment.diagnosis import troubles
+from tonnage.deployment.diagnosis import explain, troubles
 from tonnage.deployment.helm import PASSING, await_turn
 from tonnage.deployment.revisions import Revision, revalue, revision
 from tonnage.errors import ClusterError, NotFoundError
@@ -129,8 +129,9 @@ class Rollout:
                 raise RefusedError(step.says)
             if time.monotonic() > until:
                 raise LateError(
-                    f"{aim.goal} was not reached in {self.config.timeout_s:.0f} s: {step.says}",
-                    hint="Traffic is where it was. See `tonnage canary status`.",
+                    f"{aim.goal} was not reached in {self.config.timeout_s:.0f} s: {step.says}\n"
+                    f"{explain(self.access, **self.where)}",
+                    hint="\nTraffic is where it was; the same command again goes on from there.",
                 )
             if step.says != told:
                 self.progress.say(step.says)

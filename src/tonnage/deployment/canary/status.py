@@ -111,5 +111,5 @@ def status(rollout: Rollout, config: Steps) -> Status:
         NotFoundError: there is no such Helm release.
         ClusterError: the cluster does not answer.
     """
-    held = rollout.lease.read()
-    return Status(seen=rollout.look().seen, held=held, steps=config.steps)
+    seen = rollout.look().seen
+    return Status(seen=seen, held=rollout.lease.read(), steps=config.steps)

@@ -1,0 +1,157 @@
+"""One operator at a time, and what the next one must know."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tonnage.deployment.access import ClusterAccess
+from tonnage.deployment.canary import lease as lease_
+from tonnage.deployment.canary.lease import HeldError, Lease, State
+from tonnage.deployment.canary.plan import Goal
+from tonnage.errors import ClusterError
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20)
+
+
+@dataclass
+class Server:
+    """The Lease of an API server: one object with a version, or none."""
+
+    stored: dict[str, Any] | None = None
+    away: bool = False
+    loses_answers: bool = False
+    late: bool = False
+
+    def answer(self, verb: str, manifest: dict[str, Any] | None) -> str:
+        if self.away:
+            raise ClusterError("kubectl: connection refused")
+        if verb == "get" and self.late:
+            self.late = False
+            return ""
+        if verb == "get":
+            return json.dumps(self.stored) if self.stored else ""
+        assert manifest is not None
+        if verb == "create" and self.stored is not None:
+            raise ClusterError("kubectl: AlreadyExists")
+        version = int(self.stored["metadata"]["resourceVersion"]) if self.stored else 0
+        if verb == "replace" and manifest["metadata"]["resourceVersion"] != str(version):
+            raise ClusterError("kubectl: the object has been modified")
+        assert manifest["spec"].get("holderIdentity") != "", "Kubernetes refuses an empty holder"
+        manifest["metadata"]["resourceVersion"] = str(version + 1)
+        self.stored = manifest
+        if self.loses_answers:
+            raise ClusterError("kubectl: unexpected EOF")
+        return json.dumps(manifest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached(ClusterAccess):
+    """Access to it."""
+
+    server: Server
+
+    def run_kubectl(self, *arguments: str, stdin: str | None = None, timeout_s: float = 60) -> str:
+        return self.server.answer(arguments[0], json.loads(stdin) if stdin else None)
+
+
+def of(server: Server, holder: str) -> Lease:
+    return Lease(Reached(server=server), name="shop", namespace="shop", holder=holder)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    monkeypatch.setattr(lease_, "HOLD_S", 0.2)
+    monkeypatch.setattr(lease_, "LOOK_S", 0.02)
+    return Server()
+
+
+@given(
+    release=TEXTS,
+    weight=st.integers(0, 100),
+    reasons=TEXTS,
+    writing=st.integers(0, 10**6),
+    goal=st.sampled_from(list(Goal)),
+)
+def test_the_next_operator_knows_what_the_last_one_wrote(
+    release: str, weight: int, reasons: str, writing: int, goal: Goal
+):
+    server = Server()
+    first, second = of(server, "first"), of(server, "second")
+    first.acquire()
+    first.renew(release=release, weight=weight, reasons=reasons, writing=writing, goal=goal)
+    first.release()
+    assert second.acquire() == ""
+    assert second.state == State(
+        release=release, weight=weight, reasons=reasons, writing=writing, goal=str(goal)
+    )
+
+
+def test_a_second_operator_is_told_who_has_it_and_since_when(server: Server, monkeypatch: pytest.MonkeyPatch):
+    first, second = of(server, "alice@desk"), of(server, "bob@desk")
+    first.acquire()
+    monkeypatch.setattr(lease_.time, "sleep", lambda _: first.renew())
+    with pytest.raises(HeldError, match=r"in the hands of alice@desk, since 20\d\d-.*, last seen 20\d\d-"):
+        second.acquire()
+    first.renew()
+
+
+def test_a_dead_operators_hold_ends(server: Server):
+    of(server, "dead").acquire()
+    assert of(server, "next").acquire() == "dead"
+
+
+def test_an_abort_takes_it_at_once_and_the_former_holder_writes_nothing_more(server: Server):
+    first, second = of(server, "first"), of(server, "second")
+    first.acquire()
+    assert second.acquire(force=True) == "first"
+    second.renew(goal=Goal.ABORT)
+    for write in (first.renew, first.release):
+        with pytest.raises(HeldError, match="in the hands of second"):
+            write()
+    assert second.read().state.goal == "abort"
+
+
+def test_two_who_begin_at_once_do_not_both_get_it(server: Server):
+    """The second looked just before the first had it."""
+    of(server, "first").acquire()
+    server.late = True
+    with pytest.raises(HeldError, match="in the hands of first"):
+        of(server, "second").acquire()
+
+
+def test_a_lost_answer_is_no_lost_lease(server: Server):
+    holder = of(server, "me")
+    holder.acquire()
+    server.loses_answers = True
+    with pytest.raises(ClusterError, match="EOF"):
+        holder.renew(weight=5)
+    server.loses_answers = False
+    holder.renew(weight=25)
+    assert holder.read().state.weight == 25
+
+
+def test_an_api_server_that_is_away_is_said_as_such(server: Server):
+    holder = of(server, "me")
+    holder.acquire()
+    server.away = True
+    with pytest.raises(ClusterError, match="connection refused") as failure:
+        holder.renew()
+    assert not isinstance(failure.value, HeldError)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (State(), None),
+        (State(goal="serve"), None),
+        (State(goal="promote"), Goal.PROMOTE),
+        (State(goal="abort"), Goal.ABORT),
+        (State(goal="abort", ended="aborted"), None),
+    ],
+)
+def test_what_was_begun_and_not_ended_is_under_way(state: State, expected: Goal | None):
+    assert state.under_way is expected
