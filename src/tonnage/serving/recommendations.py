@@ -1,5 +1,6 @@
 """A request for a slate, from its body to its answer."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -64,7 +65,8 @@ async def recommended(body: RecommendationsBody, scope: Scope, service: Recommen
     ask = _ask(body, scope["tonnage.request_id"], header_user)
     slate = await own.recommender.recommend(ask)
     ms = 1000 * (time.perf_counter() - started)
-    own.running.metrics.made(slate)
+    # In the loop's next round, when the answer is on its way.
+    asyncio.get_running_loop().call_soon(own.running.metrics.made, slate)
     shown = exposure(slate, request_id=ask.request_id, user=ask.user, header_user=header_user, k=ask.k, ms=ms)
     # Before it is sent, for what a user has seen must be on record: 0.03 ms.
     own.running.log.info("exposure", **shown)
