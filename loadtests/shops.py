@@ -126,7 +126,7 @@ def deployed(
             )
             yield Shop(access=access, name=name, host=host)
         finally:
-            _removed(access, name, progress)
+            removed(access, name, progress)
 
 
 def pod_limit(bento: str) -> int:
@@ -151,7 +151,8 @@ def _alone(host: str) -> dict[str, Any]:
     return {**pods, "gateway": {"hostnames": [host]}}
 
 
-def _removed(access: ClusterAccess, name: str, progress: Progress) -> None:
+def removed(access: ClusterAccess, name: str, progress: Progress) -> None:
+    """Take a shop and its namespace away; what cannot be taken away is told."""
     try:
         uninstall(access, name=name, namespace=name)
         access.run_kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=120s", timeout_s=150)
