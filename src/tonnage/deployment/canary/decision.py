@@ -8,6 +8,10 @@ from tonnage.deployment.canary.steps import Steps
 from tonnage.deployment.canary.verdict import Outcome, Verdict
 
 
+EVERYBODY = 100
+"""Per cent at which stable has no users any more, so that nothing is left to compare with."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """A canary at one moment.
@@ -76,7 +80,7 @@ def decide(standing: Standing, config: CanaryConfig) -> Decision:
     """What to do with the canary now.
 
     A fail aborts at once. A step is left when it has lasted, and served, long enough without one; the last
-    step only with a pass. What cannot be measured neither goes on nor aborts.
+    step, and the one before 100 %, only with a pass. What cannot be measured neither goes on nor aborts.
     """
     verdict, further = standing.verdict, step_after(standing.weight, config)
     if not standing.weight:
@@ -89,25 +93,27 @@ def decide(standing: Standing, config: CanaryConfig) -> Decision:
         return _blind(verdict, standing, config)
     if waits := _too_short(standing, config):
         return _later(waits, standing, config, Outcome.INCONCLUSIVE)
+    if further == EVERYBODY and verdict.outcome is not Outcome.PASS:
+        return _later("waits for every check to pass", standing, config, Outcome.INCONCLUSIVE)
     if further is not None:
         return Go(goal=Goal.SERVE, weight=further, says=f"no fault at {standing.weight} %")
     if verdict.outcome is Outcome.PASS:
         return Go(goal=Goal.PROMOTE, says="every check passed")
-    needs = f"needs about {verdict.needs:,} more requests" if verdict.needs else "not decided yet"
-    return _later(needs, standing, config, Outcome.INCONCLUSIVE)
+    return _later("waits for every check to pass", standing, config, Outcome.INCONCLUSIVE)
 
 
 def _blind(verdict: Verdict, standing: Standing, config: CanaryConfig) -> Decision:
     says = "; ".join(verdict.reasons)
     if standing.blind_s >= config.patience_s:
         return End(Outcome.ERROR, f"could not be judged for {standing.blind_s:.0f} s: {says}")
-    return _later(says, standing, config, Outcome.ERROR)
+    return _later("waits until it can be judged", standing, config, Outcome.ERROR)
 
 
-def _later(says: str, standing: Standing, config: CanaryConfig, outcome: Outcome) -> Decision:
-    if standing.running_s >= config.timeout_s:
-        return End(outcome, f"not decided within {config.timeout_s:.0f} s: {says}")
-    return Stay(says)
+def _later(waits: str, standing: Standing, config: CanaryConfig, outcome: Outcome) -> Decision:
+    if standing.running_s < config.timeout_s:
+        return Stay(waits)
+    reasons = standing.verdict.reasons if standing.verdict else [waits]
+    return End(outcome, f"not decided within {config.timeout_s:.0f} s: {'; '.join(reasons)}")
 
 
 def _too_short(standing: Standing, config: CanaryConfig) -> str:

@@ -148,25 +148,30 @@ class Run:
         self._say(f"the canary serves {aim.weight} %")
 
     def _judged(self, look: Look) -> Decision:
-        """Judge, remember it, and decide."""
-        canary = look.seen.tracks[CANARY]
+        """Judge, remember and tell it, and decide."""
+        weight = look.seen.tracks[CANARY]["weight"]
         now = datetime.now(UTC)
-        began, since = self._began(), _moment(self._state.since) or now
-        judged = self.watch.judge(began=began, since=since) if canary["weight"] else None
-        if judged is not None:
-            self._remember(judged)
+        since = _moment(self._state.since) or now
+        judged = self.watch.judge(began=self._began(), since=since) if weight else None
         if self._reached is None:
-            self._reached = canary["weight"]
-        return decide(
-            Standing(
-                weight=canary["weight"],
-                at_weight_s=(now - since).total_seconds(),
-                requests=judged.requests if judged else 0,
-                verdict=judged.verdict if judged else None,
-                blind_s=time.monotonic() - self._blind_since if self._blind_since else 0,
-                running_s=time.monotonic() - self._started,
-            ),
-            self.watch.config,
+            self._reached = weight
+        if judged is None:
+            return decide(Standing(weight=weight), self.watch.config)
+        self._remember(judged)
+        decision = decide(self._standing(weight, judged, (now - since).total_seconds()), self.watch.config)
+        waits = f"; {decision.says}" if isinstance(decision, Stay) else ""
+        self._say(f"{line(judged, weight)}{waits}")
+        return decision
+
+    def _standing(self, weight: int, judged: Judged, at_weight_s: float) -> Standing:
+        now = time.monotonic()
+        return Standing(
+            weight=weight,
+            at_weight_s=at_weight_s,
+            requests=judged.requests,
+            verdict=judged.verdict,
+            blind_s=0 if self._blind_since is None else now - self._blind_since,
+            running_s=now - self._started,
         )
 
     def _remember(self, judged: Judged) -> None:
@@ -178,12 +183,10 @@ class Run:
         reasons = "; ".join(judged.verdict.reasons)[:MOST_REASON]
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self.rollout.lease.renew(outcome=judged.verdict.outcome, judged=now, reasons=reasons)
-        self._say(line(judged, self._reached))
 
     def _act(self, decision: Decision) -> Ended | None:
         match decision:
             case Stay():
-                self._say(f"stays: {decision.says}")
                 self._pause()
             case End():
                 return Ended(outcome=decision.outcome, says=decision.says, verdict=self._verdict)
@@ -234,18 +237,17 @@ class Run:
         self.rollout.progress.say(f"{datetime.now().astimezone():%H:%M:%S} {says}")
 
 
-def line(judged: Judged, weight: int | None) -> str:
+def line(judged: Judged, weight: int) -> str:
     """One look in one line. Pure."""
     verdict = judged.verdict
     needs = f", needs about {verdict.needs:,} more" if verdict.needs else ""
-    share = f" at {weight} %" if weight is not None else ""
     outlook = max(
         (each for each in verdict.findings if each.outcome is verdict.outcome),
         key=lambda each: each.needs or 0,
         default=None,
     )
     why = f" ({outlook.check}: {outlook.reason})" if outlook else ""
-    return f"{judged.requests:,} requests{share}: {verdict.outcome}{needs}{why}"
+    return f"{judged.requests:,} requests at {weight} %: {verdict.outcome}{needs}{why}"
 
 
 def _moment(said: str) -> datetime | None:

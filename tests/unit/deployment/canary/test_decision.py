@@ -92,20 +92,28 @@ def test_a_canary_equal_to_stable_walks_every_step_and_is_promoted():
         (standing(Outcome.FAIL, at_weight_s=1), Go(goal=Goal.ABORT, says="errors: as the test says")),
         (standing(Outcome.PASS, at_weight_s=20), Stay("this step takes 40 s more")),
         (standing(Outcome.PASS, requests=40), Stay("this step takes 60 requests more")),
-        (standing(Outcome.ERROR, blind_s=119), Stay("errors: as the test says")),
+        (standing(Outcome.ERROR, blind_s=119), Stay("waits until it can be judged")),
         (
             standing(Outcome.ERROR, blind_s=120),
             End(Outcome.ERROR, "could not be judged for 120 s: errors: as the test says"),
         ),
-        (standing(Outcome.INCONCLUSIVE, weight=50), Stay("not decided yet")),
+        (standing(Outcome.INCONCLUSIVE, weight=50), Stay("waits for every check to pass")),
         (
             standing(Outcome.INCONCLUSIVE, weight=50, running_s=3600),
-            End(Outcome.INCONCLUSIVE, "not decided within 3600 s: not decided yet"),
+            End(Outcome.INCONCLUSIVE, "not decided within 3600 s: errors: as the test says"),
         ),
     ],
 )
 def test_a_look_is_followed_by(seen: Standing, expected: Decision):
     assert decide(seen, CONFIG) == expected
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PASS, Outcome.INCONCLUSIVE])
+def test_everybody_gets_a_canary_only_when_it_has_passed(outcome: Outcome):
+    """At 100 % stable has no traffic, so what is not known then will never be."""
+    config = CanaryConfig(steps=(50, 100))
+    decision = decide(standing(outcome, weight=50), config)
+    assert isinstance(decision, Go) == (outcome is Outcome.PASS)
 
 
 @pytest.mark.parametrize("steps", [(), (0, 5), (5, 101), (25, 5), (5, 5)])
