@@ -7,7 +7,6 @@ from tonnage.deployment.canary.plan import Goal
 from tonnage.deployment.canary.steps import Steps
 from tonnage.deployment.canary.verdict import Outcome, Verdict
 
-
 EVERYBODY = 100
 """Per cent at which stable has no users any more, so that nothing is left to compare with."""
 
