@@ -12,15 +12,15 @@ import time
 from pathlib import Path
 
 import gevent
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from locust import FastHttpUser, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
+from shoppers import PATH, SEED, known_users, wish
+
 KNOWN: list[str] = []
 TIMES: list[float] = []
-SEEDS = random.Random(20111109)
+SEEDS = random.Random(SEED)
 
 
 @events.init_command_line_parser.add_listener
@@ -40,9 +40,7 @@ def options(parser: LocustArgumentParser) -> None:
 @events.test_start.add_listener
 def know_the_users(environment: Environment, **_: object) -> None:
     """Read the ids of real users once."""
-    file = Path(environment.parsed_options.project) / "build" / "data" / "interactions.parquet"
-    if file.exists():
-        KNOWN.extend(pc.unique(pq.read_table(file, columns=["user_id"])["user_id"]).to_pylist())
+    KNOWN.extend(known_users(Path(environment.parsed_options.project)))
 
 
 @events.request.add_listener
@@ -79,17 +77,11 @@ class Person(FastHttpUser):
     @task
     def ask(self) -> None:
         """Ask for a slate; anything but a 200 with a full slate is a failure."""
-        body: dict[str, object] = {"k": self.environment.parsed_options.slate}
-        kind = self.random.random()
-        if kind < 0.9 and KNOWN:
-            body["user_id"] = self.random.choice(KNOWN)
-        elif kind < 0.95:
-            body["user_id"] = f"new-{self.random.randrange(10**6)}"
-        headers = {"x-user-id": str(body["user_id"])} if "user_id" in body else {}
+        body, headers = wish(self.random, KNOWN, slate=self.environment.parsed_options.slate)
         if self.environment.parsed_options.gateway_host:
             headers["host"] = self.environment.parsed_options.gateway_host
         with self.client.post(
-            "/v1/recommendations", json=body, headers=headers, catch_response=True, name="recommendations"
+            PATH, json=body, headers=headers, catch_response=True, name="recommendations"
         ) as answer:
             if answer.status_code != 200:
                 answer.failure(f"status {answer.status_code}")
