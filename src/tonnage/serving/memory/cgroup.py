@@ -118,7 +118,8 @@ def _upwards(root: Path, path: str) -> Iterator[Path]:
     inner = root / path.strip("/")
     # A container without a cgroup namespace reads the host's path but sees its own group at the root.
     if ".." not in inner.parts and inner.is_dir():
-        yield from (each for each in (inner, *inner.parents) if each.is_relative_to(root))
+        below = len(inner.parts) - len(root.parts)
+        yield from (inner, *inner.parents[:below])
     else:
         yield root
 
