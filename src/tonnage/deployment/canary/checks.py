@@ -131,7 +131,7 @@ class Slower:
             return [
                 Finding(check=self.name, outcome=Outcome.ERROR, reason="the tracks have different buckets")
             ]
-        chosen = _bucket(stable, self.quantile)
+        chosen = _bucket(stable, canary, self.quantile)
         if chosen is None:
             says = f"needs {ENOUGH_TO_SEE_QUANTILES} requests of stable to see where its {self.name} lies"
             return [Finding(check=self.name, outcome=Outcome.INCONCLUSIVE, reason=says)]
@@ -161,18 +161,20 @@ class Slower:
         return (edge, beyond) if beyond < len(bounds) else None
 
 
-def _bucket(timed: Timed, quantile: float) -> tuple[int, int] | None:
-    """The bucket that holds the quantile, and the window at whose end that was clear.
+def _bucket(stable: Timed, canary: Timed, quantile: float) -> tuple[int, int] | None:
+    """The bucket that holds stable's quantile, and the window at whose end that was clear.
 
     It is chosen once, from windows that are not judged: choosing it from what it judges would find
-    differences.
+    differences. They are all that lie before the canary, so that one slow minute does not choose it.
     """
-    so_far = np.cumsum(timed.counts, axis=0)
+    so_far = np.cumsum(stable.counts, axis=0)
     enough = np.flatnonzero(so_far.sum(axis=1) >= ENOUGH_TO_SEE_QUANTILES)
     if not enough.size:
         return None
-    cumulated = np.cumsum(so_far[enough[0]])
-    return int(np.searchsorted(cumulated, quantile * cumulated[-1])), int(enough[0])
+    asked = np.flatnonzero(canary.counts.sum(axis=1))
+    chosen = max(int(enough[0]), int(asked[0]) - 1 if asked.size else 0)
+    cumulated = np.cumsum(so_far[chosen])
+    return int(np.searchsorted(cumulated, quantile * cumulated[-1])), chosen
 
 
 def limits_of(rate: Rate, config: CanaryConfig, *, part: float = OTHERS) -> Limits:

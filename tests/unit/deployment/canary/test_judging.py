@@ -21,7 +21,16 @@ from loadtests.drills.rollouts import (
 
 from tonnage.deployment.canary.config import CanaryConfig, Check, Guardrail, Rate
 from tonnage.deployment.canary.judging import judge
-from tonnage.deployment.canary.measurements import EMPTY_SLATES, ERRORS, Container, Counted, Observed, Track
+from tonnage.deployment.canary.measurements import (
+    EMPTY_SLATES,
+    ERRORS,
+    LATENCY,
+    Container,
+    Counted,
+    Observed,
+    Timed,
+    Track,
+)
 from tonnage.deployment.canary.verdict import Outcome, Verdict
 from tonnage.errors import ConfigError
 
@@ -111,6 +120,16 @@ def test_slower_by_less_than_is_tolerated_does_not_fail():
         windows=60,
     )
     assert finding(judge(slower, CONFIG), "p50")[0] is Outcome.PASS
+
+
+def test_a_slow_minute_of_stable_before_the_canary_does_not_hide_a_slow_canary():
+    """Stable was just started, say: its first hundred requests took seconds."""
+    seen = observed(np.random.default_rng(14), STABLE, replace(CANARY, median_s=0.036), windows=12)
+    counts = seen.stable.timed[LATENCY].counts.copy()
+    counts[:6], counts[:6, -1] = 0, 270
+    timed = {LATENCY: Timed(seen.stable.timed[LATENCY].bounds, counts)}
+    verdict = judge(replace(seen, stable=replace(seen.stable, timed=timed)), CONFIG)
+    assert finding(verdict, "p50")[0] is Outcome.FAIL
 
 
 def test_a_canary_twice_as_slow_never_passes_where_buckets_are_wide():
