@@ -10,6 +10,8 @@ a shop of their own. What cannot be measured is a miss, with the reason, and the
 """
 
 import argparse
+import signal
+import sys
 from collections.abc import Callable, Mapping
 
 from drills import chance, faults, moves, scaling, sticky
@@ -35,10 +37,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="which parts")
     parser.add_argument("--quick", action="store_true", help="few simulations: proves the script alone")
     given = parser.parse_args()
+    # Whoever ends this ends what it began, too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     progress, measures = Spoken(), list[Measure]()
     if "chance" in given.only:
         with progress.stage("simulated rollouts"):
-            pairs, rollouts = (40, 20) if given.quick else (1000, 200)
+            pairs, rollouts = (40, 20) if given.quick else (1000, 100)
             measures += chance.measure(pairs=pairs, rollouts=rollouts)
     parts = [name for name in ON_CLUSTER if name in given.only]
     if parts:

@@ -132,7 +132,7 @@ def _new_passes(seed: int) -> bool:
 
 def _decided_as_planned(seed: int) -> bool:
     """Whether an equal canary passes after as many more requests as the third look asked for."""
-    whole = _seen(seed, EQUAL, 4 * LOOKS)
+    whole = _seen(seed, EQUAL, 3 * LOOKS)
     first = judge(until(whole, HISTORY + FIRST_LOOK), CONFIG)
     if first.needs is None:
         return first.outcome is Outcome.PASS

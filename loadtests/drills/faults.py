@@ -6,6 +6,7 @@ is in the services.
 """
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -114,7 +115,7 @@ class Fault:
     Attributes:
         name: in words.
         within_s: seconds from its first users, or from the end of its container, to its last.
-        check: that must have failed.
+        check: that must have failed, as a regular expression.
         code: what Python runs at the start of its recommender; nothing for a bad release.
     """
 
@@ -126,7 +127,7 @@ class Fault:
 
 FAULTS = (
     Fault(name="errs on 5 % of requests", within_s=60, check="errors", code=ERRS),
-    Fault(name="twice as slow", within_s=120, check="p", code=SLOW),
+    Fault(name="twice as slow", within_s=120, check="p50|p99", code=SLOW),
     Fault(name="OOMKilled", within_s=10, check="restarts", code=FILLS_MEMORY),
     Fault(name="empty slates", within_s=300, check="empty slates", code=EMPTY),
     Fault(name="scores reversed", within_s=300, check="score shift"),
@@ -177,7 +178,7 @@ def _aborted(scene: Scene, fault: Fault) -> Measure:
         return Measure(name=what, target=target, measured=f"could not: {told(error)}", holds=False)
     since = seen.killed if fault.check == "restarts" else seen.began
     took = seen.left - since
-    found = seen.code == 1 and fault.check in seen.reasons and since > 0 and took >= -1
+    found = seen.code == 1 and re.search(fault.check, seen.reasons) is not None and since > 0 and took >= -1
     says = f"{max(took, 0):.0f} s" if found else f"exit code {seen.code}"
     return Measure(
         name=what,

@@ -41,14 +41,14 @@ FAILURES = (TonnageError, OSError, RuntimeError, ValueError, KeyError, subproces
 """What can go wrong with one drill without being a mistake of ours in every other one too."""
 
 ONE_POD: Mapping[str, Any] = {
-    # Requests so small that two tracks and a roll fit a small node; no autoscaler, so that pods are as many
+    # Requests small enough for two tracks and a roll on a small node; no autoscaler, so that pods are as many
     # as a drill says.
     "autoscaling": {"enabled": False},
-    "resources": {"requests": {"cpu": "5m"}},
+    "resources": {"requests": {"cpu": "60m"}},
 }
 OWN_VALUES: Mapping[str, Any] = {
     **dict.fromkeys(BENTOS, ONE_POD),
-    "redis": {"resources": {"requests": {"cpu": "5m"}}},
+    "redis": {"resources": {"requests": {"cpu": "60m"}}},
     "gateway": {"hostnames": [HOST]},
     # Tracks come up beside the traffic on the same cores: a missed deadline would say that, and nothing else.
     "deadlineMs": 2000,
