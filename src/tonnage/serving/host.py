@@ -202,11 +202,12 @@ def _serve(application: ASGIApp, listening: Listening) -> NoReturn:
         **_QUIET,
     )
     server = uvicorn.Server(config)
-    server.run(_repeated([config.bind_socket()]))
+    server.run(listening_often([config.bind_socket()]))
     raise SystemExit(0 if server.started else 1)
 
 
-def _repeated(sockets: Sequence[socket]) -> list[socket]:
+def listening_often(sockets: Sequence[socket]) -> list[socket]:
+    """Sockets, and more descriptors of each: the event loop takes one connection a round for every one."""
     return [*sockets, *(each.dup() for each in sockets for _ in range(ACCEPTORS - 1))]
 
 
@@ -236,7 +237,7 @@ def _serve_forked(application: ASGIApp, listening: Listening, environment: Envir
         sockets: Sequence[socket]
 
         async def _serve(self) -> None:
-            self.sockets = _repeated(self.sockets)
+            self.sockets = listening_often(self.sockets)
             await super()._serve()
 
     class OurLogger(Logger):  # type: ignore[misc]
