@@ -14,6 +14,7 @@ from tonnage.deployment.canary.tracks import (
     Track,
     Tracks,
     candidate_beside,
+    floor_of,
     floored,
     park,
     part,
@@ -169,7 +170,7 @@ def _serve(aim: Aim, seen: Seen) -> Step:
         raise NotFoundError("no canary runs", hint="Begin one with `tonnage canary start`.")
     base = canary or candidate_beside(stable, aim.candidate or {})
     now = base["weight"]
-    needs = {bento: part(_whole(seen, bento, now), aim.weight) for bento in BENTOS}
+    needs = {bento: part(_whole_for_step(seen, bento, base), aim.weight) for bento in BENTOS}
     if (raised := _raised(CANARY, base, needs, seen, fresh=canary is None)) is not None:
         pods = ", ".join(f"{bento} {needs[bento]}" for bento in BENTOS)
         says = f"release {base['release']} as canary at {now} %, pods: {pods}"
@@ -251,6 +252,13 @@ def _move(weight: int, seen: Seen) -> Step | None:
 
 def _whole(seen: Seen, bento: str, weight: int) -> int:
     return whole(seen.of(STABLE, bento).wanted, seen.of(CANARY, bento).wanted, weight)
+
+
+def _whole_for_step(seen: Seen, bento: str, canary: Track) -> int:
+    """What the whole traffic needs; pods that were asked for before a step say nothing of it."""
+    of = seen.of(CANARY, bento)
+    grown = of.autoscaled and of.wanted > floor_of(canary, bento)
+    return whole(seen.of(STABLE, bento).wanted, of.wanted if grown else 0, canary["weight"])
 
 
 def _raised(

@@ -160,6 +160,11 @@ def with_floors_of(track: Track, before: Track) -> dict[str, Any]:
     return _without_floors(deepcopy(dict(track)), _floors(before))
 
 
+def floor_of(track: Track, bento: str) -> int:
+    """The least number of pods that a track asks of an autoscaler."""
+    return max(1, _floors(track).get(bento, 1))
+
+
 def _floors(track: Track) -> dict[str, int]:
     overrides = track.get("overrides") or {}
     found = {bento: (of.get("autoscaling") or {}).get("minReplicas") for bento, of in overrides.items()}

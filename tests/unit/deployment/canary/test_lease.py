@@ -1,61 +1,16 @@
 """One operator at a time, and what the next one must know."""
 
-import json
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.factories.lease import Reached, Server
 
-from tonnage.deployment.access import ClusterAccess
 from tonnage.deployment.canary import lease as lease_
 from tonnage.deployment.canary.lease import HeldError, Lease, State
 from tonnage.deployment.canary.plan import Goal
 from tonnage.errors import ClusterError
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20)
-
-
-@dataclass
-class Server:
-    """The Lease of an API server: one object with a version, or none."""
-
-    stored: dict[str, Any] | None = None
-    away: bool = False
-    loses_answers: bool = False
-    late: bool = False
-
-    def answer(self, verb: str, manifest: dict[str, Any] | None) -> str:
-        if self.away:
-            raise ClusterError("kubectl: connection refused")
-        if verb == "get" and self.late:
-            self.late = False
-            return ""
-        if verb == "get":
-            return json.dumps(self.stored) if self.stored else ""
-        assert manifest is not None
-        if verb == "create" and self.stored is not None:
-            raise ClusterError("kubectl: AlreadyExists")
-        version = int(self.stored["metadata"]["resourceVersion"]) if self.stored else 0
-        if verb == "replace" and manifest["metadata"]["resourceVersion"] != str(version):
-            raise ClusterError("kubectl: the object has been modified")
-        assert manifest["spec"].get("holderIdentity") != "", "Kubernetes refuses an empty holder"
-        manifest["metadata"]["resourceVersion"] = str(version + 1)
-        self.stored = manifest
-        if self.loses_answers:
-            raise ClusterError("kubectl: unexpected EOF")
-        return json.dumps(manifest)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reached(ClusterAccess):
-    """Access to it."""
-
-    server: Server
-
-    def run_kubectl(self, *arguments: str, stdin: str | None = None, timeout_s: float = 60) -> str:
-        return self.server.answer(arguments[0], json.loads(stdin) if stdin else None)
 
 
 def of(server: Server, holder: str) -> Lease:

@@ -93,6 +93,12 @@ class AnyRollout(RuleBasedStateMachine):
         if hasattr(self, "cluster"):
             assert all(self.cluster.sets[STABLE, bento].wanted >= self.pods for bento in BENTOS)
 
+    @invariant()
+    def a_canary_has_no_more_pods_than_everybody_needs(self) -> None:
+        """What was raised for one step is no reason to raise the next."""
+        if hasattr(self, "cluster"):
+            assert all(self.cluster.seen().of(CANARY, bento).wanted <= self.pods for bento in BENTOS)
+
     def teardown(self) -> None:
         """From wherever it is, an abort ends with everybody on stable, as it was before a promotion."""
         if not hasattr(self, "cluster"):
@@ -154,6 +160,23 @@ def test_stable_gets_more_pods_for_a_promotion_when_the_canarys_traffic_has_grow
     assert isinstance(step, Write)
     assert step.scale == {(STABLE, bento): 6 for bento in BENTOS}, "never more than both have"
     assert step.tracks[STABLE]["overrides"]["ranker"] == {"autoscaling": {"minReplicas": 6}}
+
+
+def test_every_step_has_its_pods_once():
+    cluster = Cluster.serving(track(OLD, weight=100), pods=4)
+    for weight, pods in ((10, 1), (50, 2), (75, 3), (100, 4), (25, 4)):
+        begun(cluster, weight)
+        assert {cluster.sets[CANARY, bento].wanted for bento in BENTOS} == {pods}
+
+
+def test_a_step_counts_the_pods_that_the_autoscaler_gave_the_canary():
+    """Three for a tenth of the users: there are more of them than when stable had everybody."""
+    cluster = begun(Cluster.serving(track(OLD, weight=100), pods=4), 10)
+    scale = {(CANARY, bento): 3 for bento in BENTOS}
+    cluster.write(Write(tracks=cluster.tracks, says="the autoscaler", scale=scale))
+    cluster.pods_get_ready()
+    begun(cluster, 100)
+    assert {cluster.sets[CANARY, bento].wanted for bento in BENTOS} == {7}
 
 
 def test_a_pod_that_refuses_ends_the_start_before_anybody_meets_it():
