@@ -50,8 +50,10 @@ class Exporter:
         exporter._server = start_http_server(exporter.port, addr="127.0.0.1", registry=metrics.registry)
         return exporter
 
-    def answer(self, requests: int, *, errors: int = 0, seconds: float = 0.018) -> None:
-        """Answer requests as the recommender counts them."""
+    def answer(
+        self, requests: int, *, errors: int = 0, seconds: float = 0.018, slate: Slate | None = None
+    ) -> None:
+        """Answer requests as the recommender counts them; without a slate, with an empty one."""
         self.metrics.entered()
         self.metrics.answered("/readyz", 200, 0.001)
         for number in range(requests):
@@ -59,7 +61,7 @@ class Exporter:
             self.metrics.entered()
             self.metrics.answered("/v1/recommendations", 500 if failed else 200, seconds)
             if not failed:
-                self.metrics.made(Slate(items=(), at=0.0))
+                self.metrics.made(slate or Slate(items=(), at=0.0))
 
     def stop(self) -> None:
         if self._server:

@@ -16,10 +16,12 @@ from tonnage.cli import build
 from tonnage.deployment.canary.config import CanaryConfig
 from tonnage.deployment.canary.gate import serve
 from tonnage.deployment.canary.judging import judge
-from tonnage.deployment.canary.measurements import ERRORS, LATENCY, Observed
+from tonnage.deployment.canary.measurements import AGREEMENT, ERRORS, ITEMS, LATENCY, Observed
 from tonnage.deployment.canary.prometheus import Prometheus
 from tonnage.deployment.canary.reading import Trial, observe
 from tonnage.deployment.canary.verdict import Finding, Outcome, together
+from tonnage.domain import ItemId
+from tonnage.serving.slates import Placed, Slate
 
 CONFIG = CanaryConfig(window_s=1, history_s=2, without=("restarts", "memory"))
 ALL = 'tonnage_request_seconds_count{namespace="%s",track="%s",route="/v1/recommendations"}'
@@ -88,6 +90,28 @@ def test_every_request_is_counted_once_also_over_a_restart(watched: Monitoring):
     slow = latency.bounds.index(0.03)
     assert int(latency.above(slow).events.sum()) == 85
     assert int(seen.stable.counted[ERRORS].requests.sum()) >= 300
+
+
+def ten_of_fifty(first: int) -> Slate:
+    items = [
+        Placed(item=ItemId(f"{place}"), title=None, score=1.0, sources=[], position=place)
+        for place in range(first, first + 10)
+    ]
+    return Slate(items=items, at=0.0, candidates={"all": 50})
+
+
+def test_what_slates_show_and_where_they_stand_is_read_of_both_tracks(watched: Monitoring):
+    """One shows the ten that promised most, the other the ten that promised least."""
+    since = datetime.now(UTC)
+    watched.stable.answer(60, slate=ten_of_fifty(0))
+    watched.canary.answer(20, slate=ten_of_fifty(40))
+    seen = seen_until(watched, since, canary=20)
+    stable, canary = (track.spread[AGREEMENT].counts.sum(axis=0) for track in (seen.stable, seen.canary))
+    assert (stable[-1], stable[:-1].sum()) == (60, 0)
+    assert (canary[0], canary[1:].sum()) == (20, 0)
+    items = [track.spread[ITEMS].counts.sum(axis=0) for track in (seen.stable, seen.canary)]
+    assert [int(each.sum()) for each in items] == [600, 200]
+    assert int(seen.canary.spread[ITEMS].asked.sum()) == 20
 
 
 def test_a_canary_that_errs_fails_and_a_quiet_one_is_not_known_yet(watched: Monitoring):
