@@ -98,9 +98,9 @@ class CanaryConfig(Steps):
     """How much more of what is shown may lie in as few places as hold half of stable's. Set by the product
     team."""
 
-    overlap: Tolerance = Tolerance(tolerated=0.4, resolution=0.55)
-    """Share of what is shown that stable does not show as often: a new model shows other items, a broken one
-    hardly any of the same. Set by the ML engineers."""
+    overlap: Tolerance = Tolerance(tolerated=0.7, resolution=0.85)
+    """Share of what is shown that stable does not show as often: a new model shows other items, and to users
+    nobody knows a single other slate; a broken one hardly any of the same. Set by the ML engineers."""
 
     score_shift: Tolerance = Tolerance(tolerated=0.25, resolution=0.4)
     """How much lower slates may stand in the order of what the sources promise, from 0 for its top to 1 for
