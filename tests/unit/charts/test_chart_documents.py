@@ -62,7 +62,8 @@ def test_the_schema_refuses_unknown_keys_wherever_it_knows_some():
             return [each for i, one in enumerate(node) for each in open_objects(one, f"{where}/{i}")]
         if not isinstance(node, dict):
             return []
-        here = [where] if isinstance(node.get("properties"), dict) and "object" in (node.get("type") or ()) else []
+        is_object = isinstance(node.get("properties"), dict) and "object" in (node.get("type") or ())
+        here = [where] if is_object else []
         here = [each for each in here if node.get("additionalProperties") is not False]
         return here + [each for key, one in node.items() for each in open_objects(one, f"{where}/{key}")]
 
