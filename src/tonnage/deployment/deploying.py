@@ -11,10 +11,12 @@ from typing import Any
 from pyarrow.parquet import ParquetFile
 
 from tonnage.deployment.access import ClusterAccess
+from tonnage.deployment.canary.tracks import running
 from tonnage.deployment.config import DeploymentConfig, own_chart
 from tonnage.deployment.forward import forwarded
 from tonnage.deployment.helm import install, make_namespace
-from tonnage.errors import ClusterError, NotFoundError
+from tonnage.deployment.revisions import revision
+from tonnage.errors import ClusterError, InputError, NotFoundError
 from tonnage.telemetry import Progress
 
 
@@ -56,6 +58,7 @@ def deploy(
 
     Raises:
         NotFoundError: a values file or the feature rows are not there.
+        InputError: a canary runs, which these values would take away under its users.
         ClusterError: the cluster refused, or a pod did not get ready; the message says which and why.
     """
     # Feast takes seconds to import, and only here is it needed.
@@ -68,6 +71,7 @@ def deploy(
             )
     known = known_user(features)
     make_namespace(access, config.namespace)
+    _demand_no_canary(access, config)
     install(
         access,
         name=config.name,
@@ -91,6 +95,19 @@ def deploy(
         users=users,
         host=_host(access, config),
     )
+
+
+def _demand_no_canary(access: ClusterAccess, config: DeploymentConfig) -> None:
+    try:
+        installed = revision(access, name=config.name, namespace=config.namespace)
+    except NotFoundError:
+        return
+    if canary := running(installed.values.get("tracks") or {}):
+        raise InputError(
+            f"a canary runs: release {canary['release']} at {canary['weight']} %",
+            hint="Promote or abort it first: `tonnage canary promote`, `tonnage canary abort`.",
+            name=config.name,
+        )
 
 
 def known_user(features: Path) -> str:

@@ -15,6 +15,9 @@ from tests.e2e.recommender.traffic import Shop, steady
 
 from tonnage.deployment.access import ClusterAccess
 from tonnage.deployment.config import DeploymentConfig
+from tonnage.deployment.deploying import deploy
+from tonnage.errors import InputError
+from tonnage.telemetry import Silent
 
 NAME = "verbs-e2e"
 
@@ -54,7 +57,12 @@ def stable_of(kubectl: Kubectl) -> str:
 
 
 def test_a_release_is_promoted_though_the_promotion_is_killed_and_no_request_fails(
-    shop: Shop, voyage: Voyage, employ: Employ, kubectl: Kubectl
+    cluster: ClusterAccess,
+    config: DeploymentConfig,
+    shop: Shop,
+    voyage: Voyage,
+    employ: Employ,
+    kubectl: Kubectl,
 ):
     operator = employ()
     second = str(voyage.second.values)
@@ -65,6 +73,8 @@ def test_a_release_is_promoted_though_the_promotion_is_killed_and_no_request_fai
         other = operator.does("start", str(voyage.first.values), "--same")
         assert other.code == 3
         assert f"a canary runs already: release {voyage.second.release} at 30 %" in other.told
+        with pytest.raises(InputError, match=f"a canary runs: release {voyage.second.release} at 30 %"):
+            deploy(cluster, config, values=[voyage.first.values], features=voyage.features, progress=Silent())
         stepped = operator.does("step")
         assert stepped.code == 0, stepped
         assert stepped.json["weight"] == 100
