@@ -81,9 +81,10 @@ import time
 
 
 async def spoiled(usual, self, ask):
+    # A tenth of the users wait less for each other: twice stable's time is more than twice its own.
     started = time.perf_counter()
     slate = await usual(self, ask)
-    await asyncio.sleep(time.perf_counter() - started)
+    await asyncio.sleep(1.3 * (time.perf_counter() - started))
     return slate
 """
 
