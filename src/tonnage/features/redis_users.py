@@ -72,6 +72,10 @@ class RedisUsers:
             )
             values = await connection.read_response()
             pairs = await connection.read_response()
+        except BaseException:
+            # An answer that nobody read would be the next user's.
+            await connection.disconnect(nowait=True)
+            raise
         finally:
             await self._connections.release(connection)
         # A hash comes as field, value, field, value.

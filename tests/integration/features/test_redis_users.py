@@ -79,6 +79,18 @@ async def test_who_gave_up_leaves_no_answer_for_the_next(url: str):
         assert_same_row(await users.read(UserId("ghost2")), UserRow.cold())
 
 
+async def test_an_answer_that_is_an_error_leaves_none_for_the_next(url: str):
+    """Both questions are sent at once: the second's answer comes, whatever became of the first."""
+    async with users_of(url) as users:
+        expected = await users.read(USERS[0])
+        with Redis.from_url(url) as redis:
+            redis.set(users._format.key(UserId("mistyped")), "no hash")
+        for _ in range(5):
+            with pytest.raises(DependencyError, match="WRONGTYPE"):
+                await users.read(UserId("mistyped"))
+            assert_same_row(await users.read(USERS[0]), expected)
+
+
 async def test_redis_may_come_later_and_go_away(built: Path, tmp_path: Path):
     port = free_port()
     url = f"redis://127.0.0.1:{port}/0"
