@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tonnage.cli.judge import ERROR, Judging, cluster_seen, deployment_of, judge, prometheus_of, settings_of
-from tonnage.cli.options import DEFAULT, As, Output, ProjectFile
+from tonnage.cli.options import DEFAULT, As, Context, Name, Namespace, Output, ProjectFile, PrometheusAddress
 from tonnage.cli.project import Project
 from tonnage.errors import InputError, TonnageError
 from tonnage.telemetry import Spoken
@@ -36,9 +36,6 @@ Values = Annotated[
     Path | None,
     typer.Argument(help="The release's Helm values; else what `tonnage package` wrote last."),
 ]
-Name = Annotated[str | None, typer.Option("--name", help="The Helm release.")]
-Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Where it is.")]
-Context = Annotated[str | None, typer.Option("--context", help="A kubeconfig context.")]
 Timeout = Annotated[
     float | None, typer.Option("--timeout", help="Seconds within which pods must be ready, at each step.")
 ]
@@ -160,7 +157,7 @@ def run(
     name: Name = None,
     namespace: Namespace = None,
     context: Context = None,
-    prometheus: Annotated[str | None, typer.Option(help="Address of Prometheus.")] = None,
+    prometheus: PrometheusAddress = None,
     timeout: Timeout = None,
     output: As = Output.TABLE,
 ) -> None:

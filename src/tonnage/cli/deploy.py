@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tonnage.cli.options import DEFAULT, ProjectFile
+from tonnage.cli.options import DEFAULT, Name, ProjectFile
 from tonnage.cli.project import Project
 from tonnage.telemetry import Spoken
 
@@ -24,7 +24,7 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def deploy(
     project: ProjectFile = DEFAULT,
-    name: Annotated[str | None, typer.Option("--name", help="The Helm release.")] = None,
+    name: Name = None,
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", help="Made if it is not there.")
     ] = None,

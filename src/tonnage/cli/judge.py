@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from tonnage.cli.deploy import cluster_of
-from tonnage.cli.options import DEFAULT, As, Output, ProjectFile
+from tonnage.cli.options import DEFAULT, As, Context, Name, Namespace, Output, ProjectFile, PrometheusAddress
 from tonnage.cli.project import Project
 from tonnage.errors import ConfigError, TonnageError
 
@@ -49,10 +49,10 @@ def judge(
         typer.Option(help="When its traffic began: 10m ago, or a time as ISO 8601; else its first pod's."),
     ] = None,
     window: Annotated[int | None, typer.Option(help="Seconds per window.")] = None,
-    prometheus: Annotated[str | None, typer.Option(help="Address of Prometheus.")] = None,
-    name: Annotated[str | None, typer.Option(help="The Helm release.")] = None,
-    namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="Where it is.")] = None,
-    context: Annotated[str | None, typer.Option(help="A kubeconfig context.")] = None,
+    prometheus: PrometheusAddress = None,
+    name: Name = None,
+    namespace: Namespace = None,
+    context: Context = None,
     wait: Annotated[str, typer.Option(help="Look again every window, so long, until it is decided.")] = "0s",
     listen: Annotated[
         str | None, typer.Option(help="Serve Flagger's webhooks at HOST:PORT instead of judging once.")

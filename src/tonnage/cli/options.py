@@ -16,5 +16,9 @@ class Output(StrEnum):
     JSON = "json"
 
 
+Name = Annotated[str | None, typer.Option("--name", help="The Helm release.")]
+Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Where it is.")]
+Context = Annotated[str | None, typer.Option("--context", help="A kubeconfig context.")]
+PrometheusAddress = Annotated[str | None, typer.Option("--prometheus", help="Address of Prometheus.")]
 ProjectFile = Annotated[Path, typer.Option("--project", help="The project's tonnage.toml.")]
 As = Annotated[Output, typer.Option("--output", "-o", help="A table to read, or JSON for a script.")]
