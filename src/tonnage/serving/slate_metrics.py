@@ -1,6 +1,6 @@
 """What the slates are like, cheap enough to count at every one: microseconds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from zlib import crc32
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -39,20 +39,17 @@ class SlateMetrics:
             registry=registry,
         )
         self._items = [items.labels(**labels, bucket=f"{bucket:02x}") for bucket in range(BUCKETS)]
-        self._agreement = Histogram(
+
+        def histogram(name: str, says: str, buckets: Sequence[float]) -> Histogram:
+            made = Histogram(name, says, tuple(labels), registry=registry, buckets=buckets)
+            return made.labels(**labels)
+
+        self._agreement = histogram(
             "tonnage_slate_agreement",
             "How far slate and sources agree: 1 has what promised most, 0 what promised least.",
-            tuple(labels),
-            registry=registry,
-            buckets=AGREEMENTS,
-        ).labels(**labels)
-        self._score = Histogram(
-            "tonnage_slate_score",
-            "Score of the first item of a slate.",
-            tuple(labels),
-            registry=registry,
-            buckets=SCORES,
-        ).labels(**labels)
+            AGREEMENTS,
+        )
+        self._score = histogram("tonnage_slate_score", "Score of the first item of a slate.", SCORES)
 
     def made(self, slate: Slate) -> None:
         """Count a slate for which there was a choice; the others show what they were asked for."""
