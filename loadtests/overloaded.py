@@ -9,8 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from boxes import boxed
 from large import Large
@@ -18,6 +16,7 @@ from measures import ROOT, Measure, at_most
 from openloop import Target, message
 from overload import measure
 from processes import server
+from shoppers import PATH, known_users
 from shops import Shop, pod_limit
 from tonnage.deployment.embedded.network import GATEWAY_NODE_PORT
 from tonnage.domain import SOURCES, History, ItemId
@@ -100,12 +99,10 @@ def _door(asked: Shop) -> tuple[str, int]:
 
 def _recommendations(project: Path, host: str) -> Sequence[bytes]:
     """What known users ask, as whole HTTP messages."""
-    file = project / "build" / "data" / "interactions.parquet"
-    known = pc.unique(pq.read_table(file, columns=["user_id"])["user_id"]).to_pylist()
-    chosen = np.random.default_rng(20).choice(known, REQUESTS)
+    chosen = np.random.default_rng(20).choice(known_users(project), REQUESTS)
     return [
         message(
-            "/v1/recommendations",
+            PATH,
             json.dumps({"user_id": user, "k": 10}).encode(),
             {"content-type": "application/json", "x-user-id": user},
             host=host,
