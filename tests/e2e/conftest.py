@@ -12,6 +12,7 @@ from tonnage.cli import stages
 from tonnage.cli.project import Project
 from tonnage.datasets.tables import read
 from tonnage.deployment.access import ClusterAccess
+from tonnage.deployment.config import DeploymentConfig
 from tonnage.deployment.embedded import cluster as embedded
 from tonnage.deployment.embedded.config import EmbeddedConfig
 from tonnage.packaging.config import PackagingConfig
@@ -25,6 +26,8 @@ from tonnage.training.training import train
 ROOT = Path(__file__).resolve().parents[2]
 
 PROGRESS = Spoken()
+
+Kubectl = Callable[..., str]
 
 STATE = Path.home() / ".local" / "state" / "tonnage" / "tests"
 """A place of its own, so that a cluster somebody works with stays as it is; always the same, so that the next
@@ -49,6 +52,16 @@ def cluster(cluster_config: EmbeddedConfig) -> Iterator[ClusterAccess]:
     finally:
         if not lent:
             embedded.down(cluster_config, progress=PROGRESS)
+
+
+@pytest.fixture
+def kubectl(cluster: ClusterAccess, config: DeploymentConfig) -> Kubectl:
+    """Kubectl in the namespace of the shop that the folder's `config` names."""
+
+    def run(*arguments: str) -> str:
+        return cluster.run_kubectl("--namespace", config.namespace, *arguments, timeout_s=200)
+
+    return run
 
 
 @pytest.fixture(scope="session")

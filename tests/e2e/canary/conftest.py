@@ -15,7 +15,6 @@ from tonnage.deployment.helm import install, uninstall
 from tonnage.packaging.config import BENTOS
 from tonnage.telemetry import Spoken
 
-Kubectl = Callable[..., str]
 Share = Callable[..., None]
 
 
@@ -43,16 +42,6 @@ def shop(cluster: ClusterAccess, voyage: Voyage, config: DeploymentConfig) -> It
     finally:
         uninstall(cluster, name=config.name, namespace=config.namespace)
         cluster.run_kubectl("delete", "namespace", config.namespace, "--wait", timeout_s=120)
-
-
-@pytest.fixture
-def kubectl(cluster: ClusterAccess, config: DeploymentConfig) -> Kubectl:
-    """Kubectl in the shop's namespace."""
-
-    def run(*arguments: str) -> str:
-        return cluster.run_kubectl("--namespace", config.namespace, *arguments, timeout_s=200)
-
-    return run
 
 
 @pytest.fixture

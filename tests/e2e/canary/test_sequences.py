@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.e2e.canary.conftest import Kubectl
+from tests.e2e.conftest import Kubectl
 from tests.e2e.devcluster.waiting import eventually
 from tests.e2e.packaged import Voyage
 from tests.e2e.recommender.traffic import Shop, Traffic, steady

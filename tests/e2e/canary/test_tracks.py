@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.e2e.canary.conftest import Kubectl, Share
+from tests.e2e.canary.conftest import Share
+from tests.e2e.conftest import Kubectl
 from tests.e2e.devcluster.waiting import eventually
 from tests.e2e.packaged import Voyage
 from tests.e2e.recommender.traffic import Shop, steady

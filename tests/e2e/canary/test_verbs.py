@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.canary.conftest import Kubectl
 from tests.e2e.canary.operators import Operator, bridged
+from tests.e2e.conftest import Kubectl
 from tests.e2e.devcluster.waiting import eventually
 from tests.e2e.packaged import Voyage
 from tests.e2e.recommender.traffic import Shop, steady

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.e2e.conftest import Kubectl
 from tests.e2e.packaged import Packaged, Voyage
 from tests.e2e.recommender.traffic import Shop, steady
 
@@ -21,16 +22,6 @@ pytestmark = pytest.mark.usefixtures("deployed")
 KINDS = (
     "all,configmap,secret,serviceaccount,networkpolicy,poddisruptionbudget,httproute,backendtrafficpolicy,pvc"
 )
-
-Kubectl = Callable[..., str]
-
-
-@pytest.fixture
-def kubectl(cluster: ClusterAccess, config: DeploymentConfig) -> Kubectl:
-    def run(*arguments: str) -> str:
-        return cluster.run_kubectl("--namespace", config.namespace, *arguments, timeout_s=200)
-
-    return run
 
 
 @pytest.fixture

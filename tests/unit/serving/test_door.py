@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import httptools
 import pytest
 import uvicorn
+from tests.factories.log import Log
 
 from tonnage.serving import problems
 from tonnage.serving.admission.admission import Admission, Reason
@@ -15,18 +16,6 @@ from tonnage.serving.edge import Edge, EdgeSettings, Identity
 from tonnage.serving.metrics import Metrics
 
 IDENTITY = Identity(service="adder", track="stable", release="r-1")
-
-
-class Log:
-    """Keeps what was said."""
-
-    def __init__(self):
-        self.lines = []
-
-    def info(self, event, **about):
-        self.lines.append((event, about))
-
-    warning = exception = info
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 from starlette.responses import JSONResponse
+from tests.factories.log import Log
 
 from tonnage.serving import bodies
 from tonnage.serving.admission.admission import Admission, Reason, RefusedError
@@ -103,18 +104,6 @@ def test_a_deadline_that_is_no_number_is_told(given):
 
 def test_who_has_no_deadline_waits():
     assert remaining_s({}) == math.inf
-
-
-class Log:
-    """Keeps what was said."""
-
-    def __init__(self):
-        self.lines = []
-
-    def info(self, event, **about):
-        self.lines.append((event, about))
-
-    warning = exception = info
 
 
 @pytest.fixture
