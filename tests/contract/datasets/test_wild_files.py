@@ -58,7 +58,7 @@ def either_tables_or_an_error(name: str, content: bytes, zone: str | None) -> No
         assert len(read(root / "data").interactions) == loaded.report.interactions
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows, st.sampled_from([None, "Europe/Berlin"]), st.sampled_from(["\n", "\r\n", "\r"]))
 @example([["ann", "mug", "2025-03-30 02:30", "1", "2"]], "Europe/Berlin", "\n")
 @example([["ann\x00", "mug", "2025-03-30T02:30Z", "1", "2"]], None, "\n")
@@ -73,7 +73,7 @@ def test_any_cells(table: list[list[str]], zone: str | None, newline: str):
     either_tables_or_an_error("orders.csv", newline.join(lines).encode("utf-8", "surrogatepass"), zone)
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["orders.csv", "orders.parquet", "orders.csv.gz", "orders"]))
 def test_any_bytes(content: bytes, name: str):
     either_tables_or_an_error(name, content, None)

@@ -170,7 +170,7 @@ def _serve(aim: Aim, seen: Seen) -> Step:
         raise NotFoundError("no canary runs", hint="Begin one with `tonnage canary start`.")
     base = canary or candidate_beside(stable, aim.candidate or {})
     now = base["weight"]
-    needs = {bento: part(_whole_for_step(seen, bento, base), aim.weight) for bento in BENTOS}
+    needs = {bento: part(_whole(seen, bento, base), aim.weight) for bento in BENTOS}
     if (raised := _raised(CANARY, base, needs, seen, fresh=canary is None)) is not None:
         pods = ", ".join(f"{bento} {needs[bento]}" for bento in BENTOS)
         says = f"release {base['release']} as canary at {now} %, pods: {pods}"
@@ -186,7 +186,7 @@ def _promote(aim: Aim, seen: Seen) -> Step:
     stable, canary = seen.tracks[STABLE], running(seen.tracks)
     if canary is None:
         return Done(f"stable runs release {stable['release']}")
-    needs = {bento: _whole(seen, bento, canary["weight"]) for bento in BENTOS}
+    needs = {bento: _whole(seen, bento, canary) for bento in BENTOS}
     target = promoted(stable, canary)
     raised = _raised(STABLE, target, needs, seen)
     if raised is not None or not same(stable, target):
@@ -250,11 +250,7 @@ def _move(weight: int, seen: Seen) -> Step | None:
     return None if seen.routed else Wait("the Gateway takes the weights")
 
 
-def _whole(seen: Seen, bento: str, weight: int) -> int:
-    return whole(seen.of(STABLE, bento).wanted, seen.of(CANARY, bento).wanted, weight)
-
-
-def _whole_for_step(seen: Seen, bento: str, canary: Track) -> int:
+def _whole(seen: Seen, bento: str, canary: Track) -> int:
     """What the whole traffic needs; pods that were asked for before a step say nothing of it."""
     of = seen.of(CANARY, bento)
     grown = of.autoscaled and of.wanted > floor_of(canary, bento)

@@ -162,6 +162,19 @@ def test_stable_gets_more_pods_for_a_promotion_when_the_canarys_traffic_has_grow
     assert step.tracks[STABLE]["overrides"]["ranker"] == {"autoscaling": {"minReplicas": 6}}
 
 
+def test_pods_that_were_asked_for_a_step_do_not_count_for_a_promotion():
+    """A step to 51 % that was given up for a promotion: the canary has its pods, and not the users."""
+    cluster = begun(Cluster.serving(track(OLD, weight=100), pods=2, autoscaled=False), 10)
+    step = next_step(start(51), cluster.seen())
+    assert isinstance(step, Write)
+    cluster.write(step)
+    cluster.pods_get_ready()
+    step = next_step(Aim(goal=Goal.PROMOTE, before=cluster.tracks[STABLE]), cluster.seen())
+    assert isinstance(step, Write)
+    cluster.write(step)
+    assert {cluster.sets[STABLE, bento].wanted for bento in BENTOS} == {2}
+
+
 def test_every_step_has_its_pods_once():
     cluster = Cluster.serving(track(OLD, weight=100), pods=4)
     for weight, pods in ((10, 1), (50, 2), (75, 3), (100, 4), (25, 4)):
