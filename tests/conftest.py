@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# The same examples on every run, so that a failure is of the change that it is reported on. Look for new ones with
-# `pytest --hypothesis-profile=explore`.
+# The same examples on every run: a failure is of the change that it is reported on. New ones are looked for
+# with `pytest --hypothesis-profile=explore`.
 settings.register_profile("fixed", derandomize=True)
 settings.register_profile("explore", derandomize=False)
 settings.load_profile("fixed")

@@ -22,13 +22,13 @@ from drills.rollouts import (
     until,
 )
 from measures import Measure, at_least, at_most
-from tonnage.deployment.canary.config import CanaryConfig
-from tonnage.deployment.canary.judging import judge
-from tonnage.deployment.canary.measurements import Observed
-from tonnage.deployment.canary.verdict import Outcome
+from tonnage.deployment.judge.config import JudgeConfig
+from tonnage.deployment.judge.judging import judge
+from tonnage.deployment.judge.measurements import Observed
+from tonnage.deployment.judge.verdict import Outcome
 from tonnage.serving.metrics import BUCKETS_S
 
-CONFIG = CanaryConfig()
+CONFIG = JudgeConfig()
 RATE, WEIGHT = 30.0, 0.1
 LOOKS = 90
 """Windows of an equal pair: a quarter of an hour."""

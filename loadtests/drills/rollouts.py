@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tonnage.deployment.canary.measurements import (
+from tonnage.deployment.judge.measurements import (
     AGREEMENT,
     EMPTY_SLATES,
     ERRORS,

@@ -11,12 +11,12 @@ from loadtests.drills.rollouts import (
     until,
 )
 
-from tonnage.deployment.canary.config import CanaryConfig
-from tonnage.deployment.canary.evidence import Line, Side, Tallies, log_evidence
-from tonnage.deployment.canary.judging import judge
-from tonnage.deployment.canary.verdict import Outcome
+from tonnage.deployment.judge.config import JudgeConfig
+from tonnage.deployment.judge.evidence import Line, Side, Tallies, log_evidence
+from tonnage.deployment.judge.judging import judge
+from tonnage.deployment.judge.verdict import Outcome
 
-CONFIG = CanaryConfig()
+CONFIG = JudgeConfig()
 STABLE = Behaviour(requests=270, errors=0.002, fallbacks=0.01)
 EQUAL = Behaviour(requests=30, errors=0.002, fallbacks=0.01)
 

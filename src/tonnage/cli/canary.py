@@ -234,8 +234,8 @@ def _done(rollout: "Rollout", config: "CanaryConfig", outcome: str, says: str, o
 
 
 def _end(rollout: "Rollout", config: "CanaryConfig", ended: "Ended", output: Output) -> None:
-    from tonnage.deployment.canary.gate import as_json
-    from tonnage.deployment.canary.verdict import Outcome
+    from tonnage.deployment.judge.gate import as_json
+    from tonnage.deployment.judge.verdict import Outcome
 
     outcome = {Outcome.PASS: "promoted", Outcome.FAIL: "aborted"}.get(ended.outcome, str(ended.outcome))
     if output is Output.JSON:

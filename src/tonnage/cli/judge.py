@@ -18,9 +18,9 @@ from tonnage.errors import ConfigError, TonnageError
 if TYPE_CHECKING:
     from tonnage.deployment.access import ClusterAccess
     from tonnage.deployment.canary.config import CanaryConfig
-    from tonnage.deployment.canary.prometheus import Prometheus
-    from tonnage.deployment.canary.verdict import Verdict
     from tonnage.deployment.config import DeploymentConfig
+    from tonnage.deployment.judge.prometheus import Prometheus
+    from tonnage.deployment.judge.verdict import Verdict
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 ERROR, MISUSE = 3, 2
@@ -112,8 +112,8 @@ def _looking(
     config: "CanaryConfig", deployment: "DeploymentConfig", since: str | None
 ) -> Callable[[], "Verdict"]:
     """What takes a look: it measures, and judges."""
-    from tonnage.deployment.canary.judging import judge as judged
-    from tonnage.deployment.canary.reading import Trial, began, observe
+    from tonnage.deployment.judge.judging import judge as judged
+    from tonnage.deployment.judge.reading import Trial, began, observe
 
     access = cluster_seen(deployment)
     asked = prometheus_of(config, access)
@@ -134,7 +134,7 @@ def prometheus_of(config: "CanaryConfig", access: "ClusterAccess") -> "Prometheu
     Raises:
         ConfigError: nobody is named.
     """
-    from tonnage.deployment.canary.prometheus import Prometheus
+    from tonnage.deployment.judge.prometheus import Prometheus
 
     address = config.prometheus or access.prometheus_url
     if address is None:
@@ -153,7 +153,7 @@ def cluster_seen(deployment: "DeploymentConfig") -> "ClusterAccess":
 
 
 def _await(look: Callable[[], "Verdict"], *, seconds: float, every: float) -> "Verdict":
-    from tonnage.deployment.canary.verdict import Outcome
+    from tonnage.deployment.judge.verdict import Outcome
 
     until = time.monotonic() + seconds
     while True:
@@ -165,8 +165,8 @@ def _await(look: Callable[[], "Verdict"], *, seconds: float, every: float) -> "V
 
 
 def _serve(listen: str, look: Callable[[], "Verdict"]) -> None:
-    from tonnage.deployment.canary.gate import serve
-    from tonnage.deployment.canary.verdict import Finding, Outcome, together
+    from tonnage.deployment.judge.gate import serve
+    from tonnage.deployment.judge.verdict import Finding, Outcome, together
 
     host, _, port = listen.rpartition(":")
     if not port.isdigit():
@@ -183,7 +183,7 @@ def _serve(listen: str, look: Callable[[], "Verdict"]) -> None:
 
 
 def _show(verdict: "Verdict", output: Output) -> None:
-    from tonnage.deployment.canary.gate import as_json
+    from tonnage.deployment.judge.gate import as_json
 
     if output is Output.JSON:
         typer.echo(as_json(verdict))

@@ -13,17 +13,17 @@ from tests.integration.canary.conftest import Exporter, Monitoring, awaited
 from typer.testing import CliRunner
 
 from tonnage.cli import build
-from tonnage.deployment.canary.config import CanaryConfig
-from tonnage.deployment.canary.gate import serve
-from tonnage.deployment.canary.judging import judge
-from tonnage.deployment.canary.measurements import AGREEMENT, ERRORS, ITEMS, LATENCY, Observed
-from tonnage.deployment.canary.prometheus import Prometheus
-from tonnage.deployment.canary.reading import Trial, observe
-from tonnage.deployment.canary.verdict import Finding, Outcome, together
+from tonnage.deployment.judge.config import JudgeConfig
+from tonnage.deployment.judge.gate import serve
+from tonnage.deployment.judge.judging import judge
+from tonnage.deployment.judge.measurements import AGREEMENT, ERRORS, ITEMS, LATENCY, Observed
+from tonnage.deployment.judge.prometheus import Prometheus
+from tonnage.deployment.judge.reading import Trial, observe
+from tonnage.deployment.judge.verdict import Finding, Outcome, together
 from tonnage.domain import ItemId
 from tonnage.serving.slates import Placed, Slate
 
-CONFIG = CanaryConfig(window_s=1, history_s=2, without=("restarts", "memory"))
+CONFIG = JudgeConfig(window_s=1, history_s=2, without=("restarts", "memory"))
 ALL = 'tonnage_request_seconds_count{namespace="%s",track="%s",route="/v1/recommendations"}'
 PRESENT = 'tonnage_requests_in_flight{namespace="%s"} * 0 + 1'
 

@@ -1,1 +1,1 @@
-"""Whether a canary may take the place of stable: what is measured of both, and what that proves."""
+"""A release on trial beside stable: its share of the users, step by step, up to a promotion or an abort."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tonnage.deployment.canary.config import CanaryConfig
 from tonnage.deployment.canary.plan import Goal
 from tonnage.deployment.canary.steps import Steps
-from tonnage.deployment.canary.verdict import Outcome, Verdict
+from tonnage.deployment.judge.verdict import Outcome, Verdict
 
 EVERYBODY = 100
 """Per cent at which stable has no users any more, so that nothing is left to compare with."""

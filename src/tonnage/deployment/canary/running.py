@@ -7,15 +7,15 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tonnage.deployment.canary import reading
 from tonnage.deployment.canary.decision import Decision, End, Go, Standing, Stay, decide
 from tonnage.deployment.canary.lease import HeldError, State
 from tonnage.deployment.canary.plan import Aim, Goal
 from tonnage.deployment.canary.rollout import LateError, Look, RefusedError, Rollout
 from tonnage.deployment.canary.tracks import CANARY, Track, check_weights, running
 from tonnage.deployment.canary.verbs import aborting, beginning, held, promoting
-from tonnage.deployment.canary.verdict import Outcome, Verdict
 from tonnage.deployment.canary.watching import Judged, Watch
+from tonnage.deployment.judge import reading
+from tonnage.deployment.judge.verdict import Outcome, Verdict
 from tonnage.errors import ClusterError, NotFoundError
 
 PODS_EVERY_S = 2.0

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from tonnage.deployment.access import ClusterAccess
-from tonnage.deployment.canary import pods
 from tonnage.deployment.canary.config import CanaryConfig
-from tonnage.deployment.canary.container_checks import Restarts
-from tonnage.deployment.canary.judging import judge
-from tonnage.deployment.canary.measurements import ERRORS, Observed, Track
-from tonnage.deployment.canary.prometheus import Prometheus
-from tonnage.deployment.canary.reading import Trial, observe
 from tonnage.deployment.canary.tracks import CANARY
-from tonnage.deployment.canary.verdict import Outcome, Verdict, together
+from tonnage.deployment.judge import pods
+from tonnage.deployment.judge.container_checks import Restarts
+from tonnage.deployment.judge.judging import judge
+from tonnage.deployment.judge.measurements import ERRORS, Observed, Track
+from tonnage.deployment.judge.prometheus import Prometheus
+from tonnage.deployment.judge.reading import Trial, observe
+from tonnage.deployment.judge.verdict import Outcome, Verdict, together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

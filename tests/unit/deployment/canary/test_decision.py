@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tonnage.deployment.canary.config import CanaryConfig
 from tonnage.deployment.canary.decision import Decision, End, Go, Standing, Stay, decide
 from tonnage.deployment.canary.plan import Goal
-from tonnage.deployment.canary.verdict import Finding, Outcome, Verdict, together
+from tonnage.deployment.judge.verdict import Finding, Outcome, Verdict, together
 from tonnage.errors import ConfigError
 
 CONFIG = CanaryConfig(steps=(5, 25, 50), step_s=60, step_requests=100, patience_s=120, timeout_s=3600)

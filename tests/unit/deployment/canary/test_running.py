@@ -17,9 +17,9 @@ from tonnage.deployment.canary.plan import Write
 from tonnage.deployment.canary.rollout import Look, RefusedError, Rollout, moves
 from tonnage.deployment.canary.running import Ended, Run
 from tonnage.deployment.canary.tracks import CANARY, STABLE, park
-from tonnage.deployment.canary.verdict import Finding, Outcome, Verdict, together
 from tonnage.deployment.canary.watching import Judged
 from tonnage.deployment.config import DeploymentConfig
+from tonnage.deployment.judge.verdict import Finding, Outcome, Verdict, together
 from tonnage.deployment.revisions import Revision
 from tonnage.errors import ClusterError, InputError
 from tonnage.telemetry import Silent

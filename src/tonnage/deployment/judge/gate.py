@@ -10,7 +10,7 @@ from dataclasses import asdict
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tonnage.deployment.canary.verdict import Outcome, Verdict
+from tonnage.deployment.judge.verdict import Outcome, Verdict
 
 PROMOTION, ROLLBACK, ALIVE = "/confirm-promotion", "/rollback", "/livez"
 OPENS = {PROMOTION: Outcome.PASS, ROLLBACK: Outcome.FAIL}

@@ -19,9 +19,9 @@ from loadtests.drills.rollouts import (
     until,
 )
 
-from tonnage.deployment.canary.config import CanaryConfig, Check, Guardrail, Rate
-from tonnage.deployment.canary.judging import judge
-from tonnage.deployment.canary.measurements import (
+from tonnage.deployment.judge.config import Check, Guardrail, JudgeConfig, Rate
+from tonnage.deployment.judge.judging import judge
+from tonnage.deployment.judge.measurements import (
     EMPTY_SLATES,
     ERRORS,
     LATENCY,
@@ -31,10 +31,10 @@ from tonnage.deployment.canary.measurements import (
     Timed,
     Track,
 )
-from tonnage.deployment.canary.verdict import Outcome, Verdict
+from tonnage.deployment.judge.verdict import Outcome, Verdict
 from tonnage.errors import ConfigError
 
-CONFIG = CanaryConfig()
+CONFIG = JudgeConfig()
 NOT_JUDGED = Outcome.NOT_JUDGED
 SLATE_CHECKS = ("item coverage", "overlap with stable", "score shift")
 STABLE, CANARY = Behaviour(requests=270), Behaviour(requests=30)
@@ -180,13 +180,13 @@ def test_memory_that_nobody_measured_is_an_error(equal: Observed):
 
 
 def test_a_check_that_was_left_out_is_named(equal: Observed):
-    verdict = judge(with_containers(equal), CanaryConfig(without=("restarts", "memory")))
+    verdict = judge(with_containers(equal), JudgeConfig(without=("restarts", "memory")))
     assert verdict.outcome is Outcome.PASS
     assert finding(verdict, "memory") == (Outcome.NOT_JUDGED, "left out by [canary] without")
 
 
 def test_leaving_out_everything_is_no_way_to_pass(equal: Observed):
-    everything = CanaryConfig(without=get_args(Check))
+    everything = JudgeConfig(without=get_args(Check))
     unseen = replace(equal, stable=replace(equal.stable, counted={}))
     assert judge(unseen, everything).outcome is Outcome.ERROR
 
@@ -228,7 +228,7 @@ def test_slates_that_a_good_model_would_not_show_fail_by_name(slates: Slates, fa
     ("coverage", "outcome"), [(0.7, Outcome.PASS), (0.5, Outcome.FAIL), (None, Outcome.ERROR)]
 )
 def test_a_figure_has_to_stay_within_its_guardrail(equal: Observed, coverage: float | None, outcome: Outcome):
-    config = CanaryConfig(figures={"coverage": Guardrail(at_least=0.9)})
+    config = JudgeConfig(figures={"coverage": Guardrail(at_least=0.9)})
     seen = replace(
         equal,
         stable=replace(equal.stable, figures={"coverage": 0.75}),
@@ -262,7 +262,7 @@ def test_two_tracks_cannot_both_be_worse_than_the_other(seed: int, first: float,
 
 
 def test_the_defaults_are_the_table_without_a_key_and_wrong_ones_are_named():
-    assert CanaryConfig.read({}, where="tonnage.toml [canary]") == CONFIG
+    assert JudgeConfig.read({}, where="tonnage.toml [canary]") == CONFIG
     with pytest.raises(ConfigError, match="resolution must be larger than tolerated"):
-        CanaryConfig.read({"errors": {"tolerated": 0.1}}, where="tonnage.toml [canary]")
+        JudgeConfig.read({"errors": {"tolerated": 0.1}}, where="tonnage.toml [canary]")
     assert CONFIG.errors == Rate()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tonnage.deployment.canary.evidence import Ints
-from tonnage.deployment.canary.measurements import (
+from tonnage.deployment.judge.evidence import Ints
+from tonnage.deployment.judge.measurements import (
     AGREEMENT,
     EMPTY_SLATES,
     ERRORS,
@@ -19,7 +19,7 @@ from tonnage.deployment.canary.measurements import (
     Spread,
     Timed,
 )
-from tonnage.deployment.canary.prometheus import Grid, Prometheus, Series, growth
+from tonnage.deployment.judge.prometheus import Grid, Prometheus, Series, growth
 from tonnage.errors import DependencyError
 
 RELEASE = re.compile(r"r-\d{8}-[0-9a-f]{8}")

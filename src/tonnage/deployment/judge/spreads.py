@@ -13,8 +13,8 @@ for what a pass rests on.
 import numpy as np
 from numpy.typing import NDArray
 
-from tonnage.deployment.canary.evidence import Floats, Tallies
-from tonnage.deployment.canary.measurements import Spread
+from tonnage.deployment.judge.evidence import Floats, Tallies
+from tonnage.deployment.judge.measurements import Spread
 
 LEARNING = 10
 """Slates of the canary that choose the first set."""

@@ -8,7 +8,7 @@ from typing import Any
 from kubernetes.utils.quantity import parse_quantity
 
 from tonnage.deployment.access import ClusterAccess
-from tonnage.deployment.canary.measurements import Container
+from tonnage.deployment.judge.measurements import Container
 from tonnage.errors import ClusterError
 
 Object = Mapping[str, Any]

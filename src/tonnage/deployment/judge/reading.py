@@ -8,10 +8,10 @@ from math import ceil
 import numpy as np
 
 from tonnage.deployment.access import ClusterAccess
-from tonnage.deployment.canary import counters, pods
-from tonnage.deployment.canary.config import CanaryConfig
-from tonnage.deployment.canary.counters import Whose
-from tonnage.deployment.canary.measurements import (
+from tonnage.deployment.judge import counters, pods
+from tonnage.deployment.judge.config import JudgeConfig
+from tonnage.deployment.judge.counters import Whose
+from tonnage.deployment.judge.measurements import (
     AGREEMENT,
     CONTAINERS,
     EMPTY_SLATES,
@@ -26,7 +26,7 @@ from tonnage.deployment.canary.measurements import (
     Timed,
     Track,
 )
-from tonnage.deployment.canary.prometheus import Grid, Prometheus
+from tonnage.deployment.judge.prometheus import Grid, Prometheus
 from tonnage.errors import ClusterError, DependencyError, NotFoundError, RequirementError
 
 REQUESTS = (ERRORS, "fallbacks", LATENCY, EMPTY_SLATES, ITEMS, AGREEMENT)
@@ -53,7 +53,7 @@ class Trial:
 
     name: str
     namespace: str
-    config: CanaryConfig
+    config: JudgeConfig
     since: datetime
 
     def whose(self, track: str) -> Whose:

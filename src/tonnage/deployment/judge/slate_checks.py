@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tonnage.deployment.canary import spreads
-from tonnage.deployment.canary.checks import limits_of, unmeasured
-from tonnage.deployment.canary.comparing import HOPELESS, Limits, surely_worse
-from tonnage.deployment.canary.config import CanaryConfig, Rate, Tolerance
-from tonnage.deployment.canary.evidence import Side, Tallies, needed
-from tonnage.deployment.canary.measurements import AGREEMENT, ITEMS, Observed, Spread
-from tonnage.deployment.canary.verdict import Finding, Outcome
+from tonnage.deployment.judge import spreads
+from tonnage.deployment.judge.checks import limits_of, unmeasured
+from tonnage.deployment.judge.comparing import HOPELESS, Limits, surely_worse
+from tonnage.deployment.judge.config import JudgeConfig, Rate, Tolerance
+from tonnage.deployment.judge.evidence import Side, Tallies, needed
+from tonnage.deployment.judge.measurements import AGREEMENT, ITEMS, Observed, Spread
+from tonnage.deployment.judge.verdict import Finding, Outcome
 
 COVERAGE, OVERLAP, SCORE_SHIFT = "item coverage", "overlap with stable", "score shift"
 
@@ -88,24 +88,24 @@ class SlateCheck:
         return Finding(check=self.name, outcome=Outcome.INCONCLUSIVE, reason=says, needs=needs)
 
 
-def coverage(config: CanaryConfig) -> SlateCheck:
+def coverage(config: JudgeConfig) -> SlateCheck:
     """Whether the canary shows its items as widely as stable does."""
     return SlateCheck(name=COVERAGE, measurement=ITEMS, look=_width, limits=_limits(config.coverage, config))
 
 
-def overlap(config: CanaryConfig) -> SlateCheck:
+def overlap(config: JudgeConfig) -> SlateCheck:
     """Whether the canary shows much of what stable shows."""
     return SlateCheck(name=OVERLAP, measurement=ITEMS, look=_items, limits=_limits(config.overlap, config))
 
 
-def score_shift(config: CanaryConfig) -> SlateCheck:
+def score_shift(config: JudgeConfig) -> SlateCheck:
     """Whether the canary's scores turn the order of what the sources promise no more than stable's do."""
     return SlateCheck(
         name=SCORE_SHIFT, measurement=AGREEMENT, look=_order, limits=_limits(config.score_shift, config)
     )
 
 
-def _limits(tolerance: Tolerance, config: CanaryConfig) -> Limits:
+def _limits(tolerance: Tolerance, config: JudgeConfig) -> Limits:
     rate = Rate(ratio=1.0, tolerated=tolerance.tolerated, resolution=tolerance.resolution)
     return limits_of(rate, config)
 

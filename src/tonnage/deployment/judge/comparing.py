@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
-from tonnage.deployment.canary.evidence import Line, Side, Tallies, log_evidence, needed
-from tonnage.deployment.canary.verdict import Finding, Outcome
+from tonnage.deployment.judge.evidence import Line, Side, Tallies, log_evidence, needed
+from tonnage.deployment.judge.verdict import Finding, Outcome
 
 HOPELESS = 10_000_000
 """More requests than anybody waits for."""

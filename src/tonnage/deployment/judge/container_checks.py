@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tonnage.deployment.canary.checks import unmeasured
-from tonnage.deployment.canary.measurements import CONTAINERS, MEMORY, Container, Observed
-from tonnage.deployment.canary.verdict import Finding, Outcome
+from tonnage.deployment.judge.checks import unmeasured
+from tonnage.deployment.judge.measurements import CONTAINERS, MEMORY, Container, Observed
+from tonnage.deployment.judge.verdict import Finding, Outcome
 
 AS_STABLE = 0.05
 """A canary may use this share of its memory limit more than stable does, however full stable is."""

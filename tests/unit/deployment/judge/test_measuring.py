@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tonnage.deployment.canary.counters import Whose
-from tonnage.deployment.canary.pods import began, containers, of_track
-from tonnage.deployment.canary.prometheus import Prometheus, growth
+from tonnage.deployment.judge.counters import Whose
+from tonnage.deployment.judge.pods import began, containers, of_track
+from tonnage.deployment.judge.prometheus import Prometheus, growth
 from tonnage.errors import ConfigError
 
 NAN = np.nan

@@ -8,7 +8,7 @@ import yaml
 from typer.main import get_command
 
 from tonnage.cli import build
-from tonnage.deployment.canary.gate import OPENS
+from tonnage.deployment.judge.gate import OPENS
 
 MANIFESTS = Path(__file__).parents[4] / "manifests"
 FILES = [*MANIFESTS.glob("argo-rollouts/*.yaml"), *MANIFESTS.glob("flagger/*.yaml")]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tonnage.deployment.canary.evidence import Floats, Ints, Tallies
+from tonnage.deployment.judge.evidence import Floats, Ints, Tallies
 
 ERRORS = "errors"
 FALLBACK = "fallback "

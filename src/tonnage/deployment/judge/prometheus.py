@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 from numpy.typing import NDArray
 
-from tonnage.deployment.canary.evidence import Ints
+from tonnage.deployment.judge.evidence import Ints
 from tonnage.errors import ConfigError, DependencyError
 
 MOST_POINTS = 11_000

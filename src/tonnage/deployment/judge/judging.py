@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tonnage.deployment.canary import slate_checks
-from tonnage.deployment.canary.checks import OF_ERRORS, Check, Fallbacks, Share, limits_of, slower, unmeasured
-from tonnage.deployment.canary.config import CanaryConfig, Guardrail
-from tonnage.deployment.canary.container_checks import Memory, Restarts
-from tonnage.deployment.canary.measurements import EMPTY_SLATES, ERRORS, Observed
-from tonnage.deployment.canary.verdict import Finding, Outcome, Verdict, together
+from tonnage.deployment.judge import slate_checks
+from tonnage.deployment.judge.checks import OF_ERRORS, Check, Fallbacks, Share, limits_of, slower, unmeasured
+from tonnage.deployment.judge.config import Guardrail, JudgeConfig
+from tonnage.deployment.judge.container_checks import Memory, Restarts
+from tonnage.deployment.judge.measurements import EMPTY_SLATES, ERRORS, Observed
+from tonnage.deployment.judge.verdict import Finding, Outcome, Verdict, together
 
 
-def judge(observed: Observed, config: CanaryConfig, *, further: Sequence[Check] = ()) -> Verdict:
+def judge(observed: Observed, config: JudgeConfig, *, further: Sequence[Check] = ()) -> Verdict:
     """Judge a canary by what both tracks did so far; the same measurements always give the same verdict.
 
     Args:
@@ -23,7 +23,7 @@ def judge(observed: Observed, config: CanaryConfig, *, further: Sequence[Check] 
     return together([finding for check in checks for finding in check.judge(observed)])
 
 
-def _checks(config: CanaryConfig) -> Iterator[Check]:
+def _checks(config: JudgeConfig) -> Iterator[Check]:
     errors = Share(name=ERRORS, of="requests", limits=limits_of(config.errors, config, part=OF_ERRORS))
     yield from _unless(config, "restarts", Restarts())
     yield from _unless(config, "memory", Memory(share=config.memory))
@@ -40,7 +40,7 @@ def _checks(config: CanaryConfig) -> Iterator[Check]:
         yield Figure(name=name, guardrail=guardrail)
 
 
-def _unless(config: CanaryConfig, name: str, *checks: Check) -> Iterator[Check]:
+def _unless(config: JudgeConfig, name: str, *checks: Check) -> Iterator[Check]:
     if name in config.without:
         yield LeftOut(name)
     else:

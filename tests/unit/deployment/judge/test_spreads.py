@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tonnage.deployment.canary import spreads
-from tonnage.deployment.canary.evidence import Line, Side, log_evidence
-from tonnage.deployment.canary.measurements import Spread
+from tonnage.deployment.judge import spreads
+from tonnage.deployment.judge.evidence import Line, Side, log_evidence
+from tonnage.deployment.judge.measurements import Spread
 
 KINDS = 6
 COUNTS = hnp.arrays(np.int64, (7, KINDS), elements=st.integers(0, 60))

@@ -6,17 +6,17 @@ from typing import Protocol
 
 import numpy as np
 
-from tonnage.deployment.canary.comparing import Limits, compare
-from tonnage.deployment.canary.config import CanaryConfig, Rate, Slowness
-from tonnage.deployment.canary.evidence import Line
-from tonnage.deployment.canary.measurements import (
+from tonnage.deployment.judge.comparing import Limits, compare
+from tonnage.deployment.judge.config import JudgeConfig, Rate, Slowness
+from tonnage.deployment.judge.evidence import Line
+from tonnage.deployment.judge.measurements import (
     FALLBACK,
     LATENCY,
     Observed,
     Timed,
     tallies,
 )
-from tonnage.deployment.canary.verdict import Finding, Outcome
+from tonnage.deployment.judge.verdict import Finding, Outcome
 
 OF_ERRORS = 0.4
 """Of what may go wrong by chance, the part of the errors: they harm most, and few of them must be enough."""
@@ -80,7 +80,7 @@ class Fallbacks:
     """
 
     rate: Rate
-    config: CanaryConfig
+    config: JudgeConfig
 
     def judge(self, observed: Observed) -> Sequence[Finding]:
         """One finding per name that either track has counted; one in all when there is none."""
@@ -177,7 +177,7 @@ def _bucket(stable: Timed, canary: Timed, quantile: float) -> tuple[int, int] | 
     return int(np.searchsorted(cumulated, quantile * cumulated[-1])), chosen
 
 
-def limits_of(rate: Rate, config: CanaryConfig, *, part: float = OTHERS) -> Limits:
+def limits_of(rate: Rate, config: JudgeConfig, *, part: float = OTHERS) -> Limits:
     """The lines of a rate, and this check's part of the chance of a false abort."""
     return Limits(
         worse=Line(ratio=rate.ratio, more=rate.tolerated),
@@ -188,7 +188,7 @@ def limits_of(rate: Rate, config: CanaryConfig, *, part: float = OTHERS) -> Limi
     )
 
 
-def slower(name: str, quantile: float, slowness: Slowness, config: CanaryConfig) -> Slower:
+def slower(name: str, quantile: float, slowness: Slowness, config: JudgeConfig) -> Slower:
     """The check of one quantile. Its ratio is of times, so the lines themselves have none."""
     limits = limits_of(slowness, config)
     return Slower(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tonnage.deployment.canary.evidence import Line, Side, Tallies, log_evidence, needed
+from tonnage.deployment.judge.evidence import Line, Side, Tallies, log_evidence, needed
 
 COUNTS = st.lists(
     st.tuples(st.integers(0, 300), st.floats(0, 1), st.integers(0, 300), st.floats(0, 1)),

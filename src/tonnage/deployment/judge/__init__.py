@@ -1,0 +1,1 @@
+"""From what Prometheus and the cluster say of two tracks to a verdict."""
