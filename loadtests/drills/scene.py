@@ -116,12 +116,10 @@ class Scene:
 
     def weight(self) -> int:
         """The canary's share of the users, in per cent, as the HTTPRoute has it; 0 without a canary."""
-        route = yaml.safe_load(self.kubectl("get", "httproutes", "--output", "yaml"))
-        for rule in (rule for each in route["items"] for rule in each["spec"]["rules"]):
-            weights = {each["name"]: each.get("weight", 1) for each in rule.get("backendRefs", ())}
-            if len(weights) > 1:
-                return int(weights.get(f"{NAME}-{CANARY}-recommender", 0))
-        return 0
+        [route] = yaml.safe_load(self.kubectl("get", "httproutes", "--output", "yaml"))["items"]
+        everybody = route["spec"]["rules"][0]["backendRefs"]
+        asked = [each["weight"] for each in everybody if each["name"] == f"{NAME}-{CANARY}-recommender"]
+        return round(100 * sum(asked) / sum(each["weight"] for each in everybody))
 
     def calm(self) -> None:
         """Whatever a drill left: the first release is stable, and there is no canary."""

@@ -10,11 +10,22 @@ filters:
         - {name: x-tonnage-track, value: {{ .track }}}
 {{- end -}}
 
-{{/* Every track with its weight. */}}
+{{/*
+Every track with its weight, in thousandths of a per cent. Envoy Gateway makes no cluster for a weight of 0, and for some
+milliseconds after a weight came or went Envoy may know the route and not the cluster: a 500 for whoever asks then. So a
+track without a weight keeps its place at the least there is, filled by the first track that has one: its users get no other.
+*/}}
 {{- define "recommender.shares" -}}
-{{- range $i, $track := include "recommender.trackNames" . | fromJsonArray }}{{ if $i }}
-{{ end }}- weight: {{ (index $.Values.tracks $track).weight }}
-  {{- include "recommender.backend" (dict "root" $ "track" $track) | nindent 2 }}
+{{- $tracks := include "recommender.trackNames" . | fromJsonArray -}}
+{{- $open := "" -}}
+{{- range $track := $tracks -}}
+{{- if and (not $open) (gt (int (index $.Values.tracks $track).weight) 0) }}{{ $open = $track }}{{ end -}}
+{{- end -}}
+{{- range $i, $track := $tracks }}{{ if $i }}
+{{ end }}
+{{- $weight := int (index $.Values.tracks $track).weight -}}
+- weight: {{ mul $weight 1000 | max 1 }}
+  {{- include "recommender.backend" (dict "root" $ "track" (ternary $track $open (gt $weight 0))) | nindent 2 }}
 {{- end }}
 {{- end -}}
 

@@ -9,7 +9,7 @@ from tests.e2e.canary.conftest import Share
 from tests.e2e.conftest import Kubectl
 from tests.e2e.devcluster.waiting import eventually
 from tests.e2e.packaged import Voyage
-from tests.e2e.recommender.traffic import Shop, steady
+from tests.e2e.recommender.traffic import Shop, hammering, steady
 
 from tonnage.deployment.access import ClusterAccess
 from tonnage.deployment.config import DeploymentConfig
@@ -61,6 +61,15 @@ def test_weights_keep_users_beside_the_header_that_names_a_track(shop: Shop, sha
     assert shop.ask("/v1/release", user=VISITORS[0], track="nobody").track == more[VISITORS[0]]
 
 
+def test_a_share_that_begins_or_ends_fails_nobody(shop: Shop, share: Share):
+    """Envoy learns of clusters and of routes one after the other; who asks in between would get a 500."""
+    with hammering(shop) as statuses:
+        for weight in (50, 0, 50, 0, 100, 0):
+            share(weight)
+    assert statuses[200] > 1000
+    assert set(statuses) == {200}
+
+
 def test_a_mirrored_track_gets_slates_asked_for_and_nothing_that_is_stored(
     cluster: ClusterAccess, shop: Shop, share: Share, kubectl: Kubectl, voyage: Voyage
 ):
@@ -107,7 +116,8 @@ def test_users_for_a_track_without_pods_are_refused_and_stay_where_they_are(
     with pytest.raises(ClusterError, match=r"tracks\.canary would get requests"):
         share(40, parked)
     route: Any = cluster.get("httproute", config.name, "--namespace", config.namespace)
-    assert [each["weight"] for each in route["spec"]["rules"][0]["backendRefs"]] == [100, 0]
+    asked = {each["name"] for each in route["spec"]["rules"][0]["backendRefs"]}
+    assert asked == {f"{config.name}-stable-recommender"}
     assert {shop.slate(visitor, k=1).track for visitor in VISITORS[:20]} == {"stable"}
 
 

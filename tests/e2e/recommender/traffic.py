@@ -5,11 +5,13 @@ import json
 import threading
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import cycle
+from itertools import count, cycle
 from typing import Any
+from urllib.parse import urlsplit
 
 WAIT_S = 10
 PAUSE_S = 0.1
@@ -104,3 +106,41 @@ def steady(shop: Shop, users: Sequence[str]) -> Iterator[Traffic]:
     finally:
         over.set()
         asking.join()
+
+
+@contextmanager
+def hammering(shop: Shop, *, connections: int = 4) -> Iterator[Counter[int]]:
+    """Ask which release serves, without a pause, each time as somebody else; the statuses that came back."""
+    at, over, statuses = (
+        urlsplit(shop.gateway),
+        threading.Event(),
+        [Counter[int]() for _ in range(connections)],
+    )
+
+    def ask(number: int) -> None:
+        connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=WAIT_S)
+        for asked in count():
+            if over.is_set():
+                break
+            who = {"host": shop.host, "x-user-id": f"{number}-{asked}"}
+            try:
+                connection.request("GET", "/v1/release", headers=who)
+                answer = connection.getresponse()
+                answer.read()
+                statuses[number][answer.status] += 1
+            except (OSError, http.client.HTTPException):
+                statuses[number][0] += 1
+                connection.close()
+        connection.close()
+
+    asking = [threading.Thread(target=ask, args=(number,)) for number in range(connections)]
+    for each in asking:
+        each.start()
+    together = Counter[int]()
+    try:
+        yield together
+    finally:
+        over.set()
+        for each, own in zip(asking, statuses, strict=True):
+            each.join()
+            together.update(own)
