@@ -135,6 +135,10 @@ FAULTS = (
 )
 
 
+DECIDED = (0, 1)
+"""Exit codes of a run that promoted or aborted."""
+
+
 @dataclass(slots=True)
 class Seen:
     """What was seen of a canary's run.
@@ -249,6 +253,9 @@ def _run(scene: Scene, values: Path, *more: str, settings: str) -> Seen:
         out.seek(0)
         said = out.read().strip()
     seen.code, seen.said = run.returncode, json.loads(said.splitlines()[-1]) if said else "it said nothing"
+    if seen.code not in DECIDED:
+        # It left the canary as it was, for a person to look at; the next drill needs the place.
+        scene.canary("abort")
     return seen
 
 

@@ -11,21 +11,23 @@ filters:
 {{- end -}}
 
 {{/*
-Every track with its weight, in thousandths of a per cent. Envoy Gateway makes no cluster for a weight of 0, and for some
+Every track with its weight, in tenths of a per cent. Envoy Gateway makes no cluster for a weight of 0, and for some
 milliseconds after a weight came or went Envoy may know the route and not the cluster: a 500 for whoever asks then. So a
-track without a weight keeps its place at the least there is, filled by the first track that has one: its users get no other.
+track without a weight keeps its place, filled with a tenth of the first track that has one: its users get no other. The sum
+stays, since users are told apart by what their hash leaves over of it.
 */}}
 {{- define "recommender.shares" -}}
 {{- $tracks := include "recommender.trackNames" . | fromJsonArray -}}
 {{- $open := "" -}}
+{{- $closed := 0 -}}
 {{- range $track := $tracks -}}
-{{- if and (not $open) (gt (int (index $.Values.tracks $track).weight) 0) }}{{ $open = $track }}{{ end -}}
+{{- if eq (int (index $.Values.tracks $track).weight) 0 }}{{ $closed = add1 $closed }}{{ else if not $open }}{{ $open = $track }}{{ end -}}
 {{- end -}}
 {{- range $i, $track := $tracks }}{{ if $i }}
 {{ end }}
-{{- $weight := int (index $.Values.tracks $track).weight -}}
-- weight: {{ mul $weight 1000 | max 1 }}
-  {{- include "recommender.backend" (dict "root" $ "track" (ternary $track $open (gt $weight 0))) | nindent 2 }}
+{{- $tenths := mul 10 (index $.Values.tracks $track).weight -}}
+- weight: {{ max 1 (eq $track $open | ternary (sub $tenths $closed) $tenths) }}
+  {{- include "recommender.backend" (dict "root" $ "track" (ternary $track $open (gt $tenths 0))) | nindent 2 }}
 {{- end }}
 {{- end -}}
 
