@@ -4,6 +4,7 @@ TonnageError
 ├── InputError          what a person or a file gave is not usable
 │   ├── ConfigError     a setting: tonnage.toml, an option, an environment variable
 │   ├── DataError       a table: missing columns, wrong types, bad rows
+│   ├── LoadError       a load run: its folder, its rows, what it asks
 │   └── RequestError    an HTTP request that cannot be answered as it stands
 ├── NotFoundError       a release, a dataset or a track that is not there
 ├── IntegrityError      a file whose digest is not the one its manifest records
@@ -46,6 +47,10 @@ class ConfigError(InputError):
 
 class DataError(InputError):
     """A table does not hold what its contract says."""
+
+
+class LoadError(InputError):
+    """A load run is not there, not whole, or not what it should be."""
 
 
 class RequestError(InputError):
