@@ -227,20 +227,14 @@ def _facts(folder: Path) -> Facts:
 def _read(file: Path, schema: Any) -> Any:
     try:
         table = pq.read_table(file, partitioning=None)
-    except (OSError, pa.ArrowException) as error:
-        raise LoadError(
-            f"cannot be read: {_first_line(error)}", hint="Run the load again.", file=file
-        ) from error
-    absent = [name for name in schema.names if name not in table.column_names]
-    if absent:
-        raise LoadError(f"columns are missing: {', '.join(absent)}", file=file)
-    try:
+        absent = [name for name in schema.names if name not in table.column_names]
+        if absent:
+            raise LoadError(f"columns are missing: {', '.join(absent)}", file=file)
+        # A column without a value where there must be one cannot be cast either.
         table = table.select(schema.names).cast(schema)
-    except (pa.ArrowException, ValueError) as error:
-        raise LoadError(f"columns are not what they should be: {_first_line(error)}", file=file) from error
-    empty = [each.name for each in schema if not each.nullable and table[each.name].null_count]
-    if empty:
-        raise LoadError(f"columns have rows without a value: {', '.join(empty)}", file=file)
+        table.validate(full=True)
+    except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
+        raise LoadError(f"not the rows of a run: {_first_line(error)}", file=file) from error
     return table
 
 
