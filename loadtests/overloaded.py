@@ -16,18 +16,16 @@ from measures import ROOT, Measure, at_most
 from openloop import Target, message
 from overload import measure
 from processes import server
+from questions import CANDIDATES, shortlists_for
 from shoppers import PATH, known_users
 from shops import Shop, pod_limit
 from tonnage.deployment.embedded.network import GATEWAY_NODE_PORT
-from tonnage.domain import SOURCES, History, ItemId
 from tonnage.releases.release import Release
 from tonnage.serving.local import HOST, free_port
 from tonnage.serving.memory.quantity import in_mib
-from tonnage.serving.ports import Shortlist
 from tonnage.serving.protocol import oip
 from tonnage.telemetry import Progress
 
-CANDIDATES, HISTORY = 500, 40
 REQUESTS = 200
 """Different requests, sent in turn."""
 
@@ -113,25 +111,8 @@ def _recommendations(project: Path, host: str) -> Sequence[bytes]:
 
 def _shortlists(release: Release) -> Sequence[bytes]:
     """What a recommender asks a ranker, as whole HTTP messages."""
-    random = np.random.default_rng(20)
     messages = []
-    for _ in range(REQUESTS):
-        scores = random.normal(size=(CANDIDATES, len(SOURCES))).astype(np.float32)
-        last = release.manifest.window.until.timestamp() - np.sort(random.uniform(0, 1e7, HISTORY))[::-1]
-        asked = Shortlist(
-            rows=random.choice(len(release.items), CANDIDATES, replace=False).astype(np.int32),
-            sources=scores,
-            user=random.gamma(2.0, 1.0, len(release.manifest.features.user)).astype(np.float32),
-            history_rows=random.choice(len(release.items), HISTORY, replace=False).astype(np.int32),
-            history=History(
-                items=[ItemId("")] * HISTORY,
-                orders=np.ones(HISTORY, np.float32),
-                quantities=np.ones(HISTORY, np.float32),
-                first_at=last - 1e6,
-                last_at=last,
-            ),
-            at=release.manifest.window.until.timestamp(),
-        )
+    for asked in shortlists_for(np.random.default_rng(20), release, REQUESTS):
         body, length = oip.encode_request(asked.tensors())
         headers = {"content-type": "application/octet-stream", oip.HEADER_LENGTH: str(length)}
         messages.append(message("/v2/models/ranker/infer", body, headers, host=HOST))

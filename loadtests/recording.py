@@ -1,0 +1,272 @@
+"""`--run-dir`: what a test did, left as the folder that `tonnage load` judges.
+
+One process records its own requests. Of several, each worker sends its master what it has seen every second,
+and once more when the test ends; the master asks for that, because Locust's own last report comes too late.
+"""
+
+import os
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust.env import Environment
+from locust.rpc import Message
+from locust.runners import MasterRunner, WorkerRunner
+
+from following import Following
+from rows import Parcel, Rows, Watch, Work
+from shapes import STEADY
+from tonnage.load.runs import Facts, Generator, require_free, write_run
+
+SEEN, ASK = "tonnage_seen", "tonnage_ask"
+"""Names of the messages: what a worker has seen; and that the master wants to know it, now."""
+
+EVERY_S = 1.0
+WORKERS_S = 10.0
+"""Longest time that the master waits for its workers' last rows."""
+
+SLACK_S = 1.0
+"""A test that ended this much before its time was not interrupted."""
+
+RELEASE = "x-tonnage-release"
+RETRY_AFTER = "retry-after"
+
+
+@dataclass(slots=True)
+class Seen:
+    """What one process has seen, or several together.
+
+    Attributes:
+        rows: of requests.
+        work: of each process that made requests.
+        releases: that answered.
+        people: at the most.
+    """
+
+    rows: Rows = field(default_factory=Rows)
+    work: dict[str, Work] = field(default_factory=dict)
+    releases: set[str] = field(default_factory=set)
+    people: int = 0
+
+    def generator(self) -> Generator:
+        """How busy those who asked were: the busiest of them."""
+        return Generator(
+            processes=max(1, len(self.work)),
+            cpu_share_mean=max((each.mean for each in self.work.values()), default=0.0),
+            cpu_share_max=max((each.most for each in self.work.values()), default=0.0),
+            cores=os.cpu_count() or 1,
+        )
+
+
+class Recording:
+    """Records a test in the process that it is in, from `begin` to `end`.
+
+    Args:
+        environment: Locust's.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._seen, self._watch = Seen(), Watch()
+        self._ticking: gevent.Greenlet | None = None
+
+    @property
+    def seen(self) -> Seen:
+        """So far."""
+        return self._seen
+
+    def begin(self) -> None:
+        """Forget what was, and listen."""
+        self._seen, self._watch = Seen(), Watch()
+        self._seen.work["local"] = self._watch.work
+        self._environment.events.request.add_listener(self.add)
+        self._ticking = gevent.spawn(self._tick)
+
+    def end(self) -> None:
+        """Listen no longer; without an effect where nobody listens."""
+        if self._ticking is not None:
+            self._ticking.kill()
+            self._ticking = None
+            self._environment.events.request.remove_listener(self.add)
+            self.look()
+
+    def look(self) -> None:
+        """Measure this process's work and count its people."""
+        self._watch.look()
+        self._seen.people = max(self._seen.people, self._environment.runner.user_count)
+
+    def each_time(self) -> None:
+        """What is done every second."""
+        self.look()
+
+    def add(
+        self,
+        *,
+        name: str,
+        response_time: float,
+        exception: BaseException | None = None,
+        start_time: float = 0.0,
+        response: Any = None,
+        **_: object,
+    ) -> None:
+        """Locust's listener of requests."""
+        headers = getattr(response, "headers", None) or {}
+        release = headers.get(RELEASE)
+        if release and release not in self._seen.releases:
+            self._seen.releases.add(release)
+        self._seen.rows.add(
+            began=start_time,
+            ms=response_time,
+            status=getattr(response, "status_code", 0) or 0,
+            name=name,
+            failure="" if exception is None else str(exception) or type(exception).__name__,
+            retry_after=headers.get(RETRY_AFTER) is not None,
+        )
+
+    def _tick(self) -> None:
+        while True:
+            gevent.sleep(EVERY_S)
+            self.each_time()
+
+
+class Sending(Recording):
+    """Records in a worker, and sends what it has seen to its master.
+
+    Args:
+        environment: Locust's.
+        runner: the worker's.
+    """
+
+    def __init__(self, environment: Environment, runner: WorkerRunner) -> None:
+        super().__init__(environment)
+        self._runner = runner
+        runner.register_message(ASK, self._asked)
+        # Added after the runner's own, hence called before it, which takes leave of the master.
+        environment.events.quitting.add_listener(lambda **_: self.end())
+
+    def end(self) -> None:
+        """Send the last of it."""
+        if self._ticking is not None:
+            super().end()
+            self._send()
+
+    def each_time(self) -> None:
+        """Look, and send."""
+        super().each_time()
+        self._send()
+
+    def _asked(self, msg: Message, **_: object) -> None:
+        self.look()
+        self._send(asked=msg.data)
+
+    def _send(self, asked: object = None) -> None:
+        work = self._watch.work
+        parcel: Parcel = {
+            "rows": self._seen.rows.take(),
+            "work": [work.cpu_s, work.passed_s, work.most],
+            "releases": sorted(self._seen.releases),
+            "asked": asked,
+        }
+        self._runner.send_message(SEEN, parcel)
+
+
+class Gathering(Recording):
+    """Gathers in the master what its workers have seen.
+
+    Args:
+        environment: Locust's.
+        runner: the master's.
+    """
+
+    def __init__(self, environment: Environment, runner: MasterRunner) -> None:
+        super().__init__(environment)
+        self._runner = runner
+        self._asked, self._told = 0, set[str]()
+        runner.register_message(SEEN, self._came)
+
+    def begin(self) -> None:
+        """The master makes no requests: only its workers' work counts."""
+        super().begin()
+        self._seen.work.clear()
+
+    def end(self) -> None:
+        """Wait until every worker has sent what it has seen until now, or has gone."""
+        if self._ticking is not None:
+            super().end()
+            self._asked += 1
+            self._told.clear()
+            self._runner.send_message(ASK, self._asked)
+            with gevent.Timeout(WORKERS_S, exception=False):
+                while set(self._runner.clients) - self._told:
+                    gevent.sleep(0.02)
+
+    def _came(self, msg: Message, **_: object) -> None:
+        parcel = msg.data
+        self._seen.rows.put(parcel["rows"])
+        self._seen.work[msg.node_id] = Work(*parcel["work"])
+        self._seen.releases.update(parcel["releases"])
+        if parcel["asked"] == self._asked:
+            self._told.add(msg.node_id)
+
+
+class RunFolder:
+    """Writes a recording when its test ends, however it ends.
+
+    Args:
+        environment: Locust's.
+        recording: of it.
+        folder: that gets the first test; those that are started in the web page after it get its name and a
+            number.
+
+    Raises:
+        LoadError: something is there already.
+    """
+
+    def __init__(self, environment: Environment, recording: Recording, folder: Path) -> None:
+        require_free(folder)
+        self._environment, self._recording, self._folder = environment, recording, folder
+        self._tests = 0
+        self._began = self._ended = 0.0
+
+    def begin(self) -> None:
+        """A test begins."""
+        self._tests += 1
+        self._began = time.time()
+        self._recording.begin()
+
+    def stopping(self) -> None:
+        """Nobody is to ask from now on; who has not been answered yet never is."""
+        self._ended = time.time()
+        self._recording.end()
+
+    def write(self) -> None:
+        """Leave the folder.
+
+        Raises:
+            LoadError: it was taken meanwhile.
+        """
+        seen = self._recording.seen
+        folder = self._folder if self._tests == 1 else Path(f"{self._folder}-{self._tests}")
+        run = write_run(folder, self._facts(folder.name), seen.rows.columns(self._began, self._ended))
+        print(f"written: {folder}, {len(run.requests):,} requests")
+
+    def _facts(self, name: str) -> Facts:
+        options, shape = self._environment.parsed_options, self._environment.shape_class
+        seconds = self._ended - self._began
+        planned = shape.length_s if isinstance(shape, Following) else options.run_time
+        return Facts(
+            name=name,
+            host=self._environment.host
+            or ", ".join(sorted({str(each.host) for each in self._environment.user_classes})),
+            started=datetime.fromtimestamp(self._began, UTC),
+            seconds=seconds,
+            shape=shape.name if isinstance(shape, Following) else STEADY,
+            users=self._recording.seen.people,
+            seed=options.seed,
+            generator=self._recording.seen.generator(),
+            releases=tuple(sorted(self._recording.seen.releases)),
+            interrupted=bool(planned) and seconds < planned - SLACK_S,
+        )
