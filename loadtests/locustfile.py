@@ -93,6 +93,9 @@ def begin(environment: Environment, runner: Any, web_ui: Any = None, **_: object
 def _begin(environment: Environment, runner: Any, web_ui: Any) -> None:
     given = environment.parsed_options
     _check(given)
+    if not isinstance(runner, MasterRunner):
+        # Read before the test starts: its time is not for reading.
+        known_to(Path(given.project), given.zipf, given.seed)
     if isinstance(runner, WorkerRunner):
         _listen(environment, Sending(environment, runner))
         return
@@ -105,8 +108,6 @@ def _begin(environment: Environment, runner: Any, web_ui: Any) -> None:
     if given.headless or given.autostart:
         require_fit(environment, environment.host, confirmed)
     if not isinstance(runner, MasterRunner):
-        # Read before the test starts: its time is not for reading.
-        known_to(Path(given.project), given.zipf, given.seed)
         events.test_start.add_listener(start)
     if given.run_dir:
         gathers = isinstance(runner, MasterRunner)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from tonnage.domain import SOURCES, History, ItemId, Rows
 from tonnage.features.sources import PROPOSED
@@ -13,7 +14,7 @@ from tonnage.releases.release import Release
 from tonnage.serving.ports import Shortlist
 from tonnage.serving.protocol import oip
 from tonnage.serving.protocol.protos import message
-from tonnage.serving.protocol.tensors import Array, Tensors, datatype_of, to_bytes
+from tonnage.serving.protocol.tensors import Array, ProtocolError, Tensors, datatype_of, to_bytes
 
 CANDIDATES, HISTORY = 500, 40
 
@@ -152,7 +153,7 @@ def complaint_of_rest(question: Question, body: bytes, header_length: str | None
     """
     try:
         outputs = oip.decode_response(body, None if header_length is None else int(header_length))
-    except ValueError as error:
+    except (ProtocolError, ValueError) as error:
         return f"no answer of the protocol: {error}"
     found = outputs.get(question.output)
     return _complaint(question, None if found is None else found.size)
@@ -160,7 +161,10 @@ def complaint_of_rest(question: Question, body: bytes, header_length: str | None
 
 def complaint_of_grpc(question: Question, body: bytes) -> str:
     """What is wrong with an answer over gRPC; empty for a good one. Pure."""
-    answer: Any = message("inference.ModelInferResponse").FromString(body)
+    try:
+        answer: Any = message("inference.ModelInferResponse").FromString(body)
+    except DecodeError as error:
+        return f"no answer of the protocol: {error}"
     sizes = {each.name: int(np.prod(each.shape)) for each in answer.outputs}
     return _complaint(question, sizes.get(question.output))
 

@@ -1,7 +1,8 @@
 """`--run-dir`: what a test did, left as the folder that `tonnage load` judges.
 
 One process records its own requests. Of several, each worker sends its master what it has seen every second,
-and once more when the test ends; the master asks for that, because Locust's own last report comes too late.
+and the last of it when the test ends. The master asks for that, because Locust tells its workers to stop only
+after it has told its listeners that the test has: there would be rows missing, and load while it writes.
 """
 
 import os
@@ -21,8 +22,8 @@ from rows import Parcel, Rows, Watch, Work
 from shapes import STEADY
 from tonnage.load.runs import Facts, Generator, require_free, write_run
 
-SEEN, ASK = "tonnage_seen", "tonnage_ask"
-"""Names of the messages: what a worker has seen; and that the master wants to know it, now."""
+SEEN, END = "tonnage_seen", "tonnage_end"
+"""Names of messages: what a worker has seen; and that it shall stop its people and send the last of it."""
 
 EVERY_S = 1.0
 WORKERS_S = 10.0
@@ -143,7 +144,7 @@ class Sending(Recording):
     def __init__(self, environment: Environment, runner: WorkerRunner) -> None:
         super().__init__(environment)
         self._runner = runner
-        runner.register_message(ASK, self._asked)
+        runner.register_message(END, self._stop)
         # Added after the runner's own, hence called before it, which takes leave of the master.
         environment.events.quitting.add_listener(lambda **_: self.end())
 
@@ -158,8 +159,9 @@ class Sending(Recording):
         super().each_time()
         self._send()
 
-    def _asked(self, msg: Message, **_: object) -> None:
-        self.look()
+    def _stop(self, msg: Message, **_: object) -> None:
+        # What Locust's own message does that follows; it then finds nothing left to do.
+        self._runner.stop()
         self._send(asked=msg.data)
 
     def _send(self, asked: object = None) -> None:
@@ -198,8 +200,8 @@ class Gathering(Recording):
             super().end()
             self._asked += 1
             self._told.clear()
-            self._runner.send_message(ASK, self._asked)
-            with gevent.Timeout(WORKERS_S, exception=False):
+            self._runner.send_message(END, self._asked)
+            with gevent.Timeout(WORKERS_S + self._environment.stop_timeout, exception=False):
                 while set(self._runner.clients) - self._told:
                     gevent.sleep(0.02)
 
