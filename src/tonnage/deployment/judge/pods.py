@@ -36,9 +36,14 @@ def memory_of(access: ClusterAccess, *, namespace: str) -> dict[tuple[str, str],
         said = access.run_kubectl("get", "--raw", f"/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods")
     except ClusterError as error:
         raise ClusterError(f"the cluster's metrics API does not tell memory: {error.problem}") from error
+    return memory_told(json.loads(said))
+
+
+def memory_told(metrics: Object) -> dict[tuple[str, str], int]:
+    """Bytes of the working set by pod and container, out of a PodMetricsList. Pure."""
     return {
         (pod["metadata"]["name"], container["name"]): int(parse_quantity(container["usage"]["memory"]))
-        for pod in json.loads(said)["items"]
+        for pod in metrics["items"]
         for container in pod["containers"]
     }
 
