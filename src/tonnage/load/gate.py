@@ -22,14 +22,17 @@ def judge(run: Run, slo: Slo) -> Verdict:
         LoadError: its tables cannot be read.
     """
     seen = asked(run, slo)
-    fitness = [*_generator(run, slo.generator), *_enough(run, seen, slo)]
-    unfit = [each.reason for each in fitness if each.outcome is not Outcome.PASS]
+    fit = fitness(run, slo, seen)
     told = [*_latency(seen, slo), *_answers(seen, slo), *_rate(seen, slo)] if len(seen) else []
-    if unfit:
+    if any(each.outcome is not Outcome.PASS for each in fit):
         # Neither a fail nor a pass: the figures are those of whoever asked, or of chance.
         told = [replace(each, outcome=Outcome.NOT_JUDGED) for each in told]
-    pods = server_checks.judge(sampled(run, slo), run.facts, slo)
-    return together([*fitness, *told, *pods])
+    return together([*fit, *told, *server_checks.judge(sampled(run, slo), run.facts, slo)])
+
+
+def fitness(run: Run, slo: Slo, seen: Asked) -> list[Finding]:
+    """Whether a run tells anything of the server: each finding is a pass or an error."""
+    return [*_generator(run, slo.generator), *_enough(run, seen, slo)]
 
 
 def _generator(run: Run, limits: LoadGenerator) -> Iterator[Finding]:

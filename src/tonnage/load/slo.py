@@ -104,19 +104,26 @@ class LoadGenerator(_Part):
 
 
 class Worse(_Part):
-    """How much larger a figure may be than that of the kept runs."""
+    """How much worse a figure may be than that of the kept runs."""
 
-    tolerated: float = Field(ge=1)
-    """Times theirs: surely more than this is a regression."""
+    tolerated: float = Field(ge=0)
+    """Surely more than this is a regression."""
 
-    noticed: float = Field(gt=1)
-    """Times theirs: runs that could hide so much tell nothing."""
+    noticed: float = Field(gt=0)
+    """Runs that could hide so much tell nothing."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.noticed <= self.tolerated:
             raise ValueError("noticed must be larger than tolerated")
         return self
+
+
+class Times(Worse):
+    """How many times as large a figure may be."""
+
+    tolerated: float = Field(ge=1)
+    noticed: float = Field(gt=1)
 
 
 class Against(_Part):
@@ -132,17 +139,17 @@ class Against(_Part):
     false_alarms: float = Field(0.02, gt=0, lt=0.5)
     """Share of comparisons of an equal release that may fail by chance, all figures together."""
 
-    latency: Worse = Worse(tolerated=1.1, noticed=1.8)
+    latency: Times = Times(tolerated=1.1, noticed=1.8)
     """Of each quantile that has a limit."""
 
-    cpu: Worse = Worse(tolerated=1.1, noticed=1.5)
+    cpu: Times = Times(tolerated=1.1, noticed=1.5)
     """CPU time of all pods for a good answer; compared where every run was sampled."""
 
-    memory: Worse = Worse(tolerated=1.05, noticed=1.3)
+    memory: Times = Times(tolerated=1.05, noticed=1.3)
     """Working set of the fullest pod; compared where every run was sampled."""
 
-    bad_answers: float = Field(0.005, gt=0, le=1)
-    """Points by which the share of bad answers may surely be no larger."""
+    bad_answers: Worse = Worse(tolerated=0.001, noticed=0.005)
+    """Share of requests that failed or were refused, more than that of the kept runs."""
 
 
 class Slo(_Part):
