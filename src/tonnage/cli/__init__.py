@@ -16,6 +16,7 @@ VERBS = (
     "package",
     "deploy",
     "canary",
+    "load",
     "serve",
     "cluster",
     "up",
