@@ -2,7 +2,7 @@
 
 import heapq
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class Retriever:
     requests: int = 4000
     seed: int = 7
     runs: int = field(default=0)
+    clock_s: float = field(default=0.0)
 
     def service_s(self, variant: str) -> float:
         """Mean time of one request: a little for itself, and what the search looks at."""
@@ -99,9 +100,11 @@ class Retriever:
         answered = took[np.isfinite(took)]
         late = float(np.mean(took > OBJECTIVE.latency_ms / 1000))
         seconds = self.requests / rate
+        began = STARTED + timedelta(seconds=self.clock_s)
+        self.clock_s += seconds + 5
         memory = base + most * self.request_bytes
         return Try(
-            at=STARTED,
+            at=began,
             seconds=seconds,
             rate=rate,
             outcome=Outcome.PASS if late <= 1 - OBJECTIVE.quantile else Outcome.FAIL,

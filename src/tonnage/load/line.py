@@ -1,7 +1,7 @@
 """`load-line.json`: what a service carried, by memory limit and precision, and how that was found."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Literal, Self
@@ -41,6 +41,12 @@ class Objective(Section):
 
     latency_ms: float = Field(gt=0, allow_inf_nan=False)
     """The time."""
+
+    @classmethod
+    def of(cls, name: str, at_most_ms: Mapping[str, float]) -> Self:
+        """Of an SLO's limits by quantile the one of the largest, which breaks first when a queue grows."""
+        largest = max(at_most_ms, key=lambda each: float(each[1:]))
+        return cls(name=name, quantile=float(largest[1:]) / 100, latency_ms=at_most_ms[largest])
 
 
 class Usage(Section):
@@ -87,6 +93,9 @@ class Try(Section):
 
     usage: dict[str, Usage] = Field(default_factory=dict)
     """By bento."""
+
+    generator_cpu: float | None = Field(None, ge=0, allow_inf_nan=False)
+    """Share of one core that the busiest process of the generator took, on average."""
 
     run: str | None = None
     """Folder of the run, where it was kept."""
