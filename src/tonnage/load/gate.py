@@ -63,7 +63,13 @@ def _enough(run: Run, seen: Asked, slo: Slo) -> Iterator[Finding]:
     of = f" named {', '.join(slo.requests.names)}" if slo.requests.names else ""
     says = f"{len(seen):,}{of}, at least {slo.requests.least:,}"
     enough = len(seen) >= slo.requests.least
-    yield finding("requests", enough, says, "too few to tell: run it longer, or at a higher rate")
+    yield finding("requests", enough, says, f"too few to tell: {_remedy(run, seen)}")
+
+
+def _remedy(run: Run, seen: Asked) -> str:
+    if len(seen) or not run.requests.num_rows:
+        return "run it longer, or at a higher rate"
+    return f"the run has requests named {', '.join(sorted(run.requests['name'].unique().to_pylist()))}"
 
 
 def _latency(seen: Asked, slo: Slo) -> Iterator[Finding]:

@@ -49,7 +49,7 @@ def compare(runs: Sequence[Run], kept: Sequence[Run], slo: Slo) -> Verdict:
     except ValueError as error:
         problems.append(str(error))
     if not problems and len(pairs) < slo.against.least_pairs:
-        problems.append(f"{len(pairs)} pairs of runs, at least {slo.against.least_pairs}: take more in turn")
+        problems.append(f"pairs of runs: {len(pairs)}, at least {slo.against.least_pairs}; take more in turn")
     if problems:
         return together([Finding(check="pairs", outcome=Outcome.ERROR, reason=each) for each in problems])
     return judge([(summary(run, slo), summary(other, slo)) for run, other in pairs], slo)

@@ -133,9 +133,19 @@ def _row(pod: Object, told: Told, since: datetime, ooms_before: Mapping[Whose, f
         "throttled": None if periods is None else int(_sum(kubelet, "throttled") or 0),
         **{column: own.get(column) for column in ("queue", "in_flight", "refused")},
         "restarts": sum(each.get("restartCount", 0) for each in statuses),
-        "oom_killed": killed_inside or any(each.ended == OOM_KILLED for each in held),
+        "oom_killed": killed_inside
+        or any(each.ended == OOM_KILLED for each in held)
+        or any(_down(each) == OOM_KILLED for each in statuses),
         "ready": bool(statuses) and all(each.get("ready", False) for each in statuses),
     }
+
+
+def _down(status: Object) -> str:
+    """Why a container that does not run ended, however long ago: it is tried again ever more seldom."""
+    ended = [status.get(state, {}).get("terminated") for state in ("state", "lastState")]
+    if status.get("state", {}).get("running"):
+        return ""
+    return next((each.get("reason", "") for each in ended if each), "")
 
 
 def _cpu_limit(pod: Object) -> float:

@@ -19,6 +19,9 @@ MIB = 2**20
 UNSEEN_S, UNSEEN_SHARE = 60.0, 0.2
 """Longest time without a sample: so many seconds, or so much of the run if that is longer."""
 
+YOUNG_S = 30.0
+"""A pod that was looked at for less may not have been measured yet: kubelets take their time."""
+
 FORESIGHT = 24
 """What grows for an hour tells of the next day, and no more."""
 
@@ -66,10 +69,13 @@ def _not_sampled(check: str, why: str) -> Finding:
     return Finding(check=check, outcome=Outcome.ERROR, reason=f"not sampled: {why}")
 
 
-def _unknown(rows: "pd.DataFrame", column: str) -> list[str]:
-    """Pods of which a figure is not known at any time."""
-    known = rows.groupby("pod")[column].count()
-    return sorted(known.index[known == 0])
+def _unknown(rows: "pd.DataFrame", column: str, least: int = 1) -> list[str]:
+    """Pods of which a figure is not known so many times; those just begun are nobody's fault."""
+    pods = rows.groupby("pod")
+    looked_at_for = pods["at_s"].max() - pods["at_s"].min()
+    settled = looked_at_for.index[(looked_at_for >= YOUNG_S) | (looked_at_for.max() < YOUNG_S)]
+    known = pods[column].count()
+    return sorted(str(pod) for pod in settled if known[pod] < least)
 
 
 def _memory(rows: "pd.DataFrame", _facts: Facts, slo: Slo) -> Iterator[Finding]:
@@ -114,25 +120,22 @@ def _restarts(rows: "pd.DataFrame", _facts: Facts, slo: Slo) -> Iterator[Finding
 
 
 def _throttling(rows: "pd.DataFrame", _facts: Facts, slo: Slo) -> Iterator[Finding]:
-    # Without a CPU limit there is no bandwidth control, hence no periods to count.
-    limited = rows[(rows["cpu_limit"] > 0) & (rows["at_s"] >= slo.requests.warm_up_s)]
+    limited = rows[rows["cpu_limit"] > 0]
     if limited.empty:
-        says = "no pod has a CPU limit" if not (rows["cpu_limit"] > 0).any() else ""
-        yield (
-            Finding(check="throttling", outcome=Outcome.PASS, reason=says)
-            if says
-            else _not_sampled("throttling", "no pod was looked at after the warm-up")
-        )
+        # There is no bandwidth control without a limit, hence no periods to count.
+        yield Finding(check="throttling", outcome=Outcome.PASS, reason="no pod has a CPU limit")
         return
-    counted = limited.dropna(subset=["periods", "throttled"]).groupby("pod").filter(lambda pod: len(pod) > 1)
-    unknown = sorted(set(limited["pod"]) - set(counted["pod"]))
-    if unknown:
-        yield _not_sampled("throttling", f"fewer than two counts of CFS periods of {_named(unknown)}")
-        return
+    later = limited[limited["at_s"] >= slo.requests.warm_up_s].dropna(subset=["periods", "throttled"])
     shares = {
         str(name): grown(pod["throttled"]) / max(grown(pod["periods"]), 1.0)
-        for name, pod in counted.groupby("pod")
+        for name, pod in later.groupby("pod")
+        if len(pod) > 1
     }
+    unknown = _unknown(limited, "throttled", least=2)
+    if unknown or not shares:
+        whose = _named(unknown) or "any pod after the warm-up"
+        yield _not_sampled("throttling", f"fewer than two counts of CFS periods of {whose}")
+        return
     worst = max(shares, key=lambda name: shares[name])
     limit = slo.server.throttled_share or 0.0
     says = f"pod {worst} had to wait in {shares[worst]:.1%} of its CFS periods; at most {limit:.1%}"

@@ -33,7 +33,7 @@ class Asked(_Part):
     least: int = Field(1000, ge=1)
     """Requests below which there is no verdict."""
 
-    least_seconds: float = Field(60, ge=0)
+    least_seconds: float = Field(45, ge=0)
     """Seconds after the warm-up below which there is no verdict."""
 
     least_rate: Positive | None = None

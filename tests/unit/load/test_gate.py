@@ -97,7 +97,7 @@ def test_a_killed_pod_fails_whoever_asked(tmp_path: Path) -> None:
         (pod_rows(30), {"memory", "OOMKills", "restarts", "throttling", "leak"}),
         (pod_rows(120, memory_working_set=None), {"memory"}),
         (pod_rows(120, memory_limit=0), {"memory"}),
-        (pod_rows(120, periods=None), {"throttling"}),
+        (pod_rows(120, periods=None, throttled=None), {"throttling"}),
     ],
 )
 def test_what_was_not_sampled_is_an_error_where_it_is_demanded(
@@ -108,6 +108,13 @@ def test_what_was_not_sampled_is_an_error_where_it_is_demanded(
     assert {each.check for each in verdict.findings if each.outcome is Outcome.ERROR} == unknown
     lenient = SLO.model_copy(update={"server": type(SLO.server)()})
     assert verdict_of(tmp_path / "again", lenient, pods=pods).outcome is Outcome.PASS
+
+
+def test_a_pod_that_has_just_begun_need_not_be_measured_yet(tmp_path: Path) -> None:
+    """An autoscaler adds pods at any time, and a kubelet measures every quarter of a minute."""
+    unmeasured = {"memory_working_set": None, "cpu_s": None, "periods": None, "throttled": None}
+    late = [row for row in pod_rows(120, pod="late", **unmeasured) if row["at_s"] > 100]
+    assert verdict_of(tmp_path, pods=pod_rows(120) + late).outcome is Outcome.PASS
 
 
 def test_samples_that_end_long_before_the_run_do_not_speak_for_it(tmp_path: Path) -> None:
@@ -173,3 +180,11 @@ def test_memory_that_only_wanders_or_fills_up_is_no_leak(tmp_path: Path) -> None
 def test_the_same_run_always_gives_the_same_verdict(tmp_path: Path) -> None:
     run = Made(errors=0.002).write(tmp_path / "run")
     assert judge(run, SLO) == judge(run, SLO)
+
+
+def test_an_objective_for_other_requests_names_those_that_there_are(tmp_path: Path) -> None:
+    """A mistyped name must not look like a run that was too short."""
+    other = SLO.model_copy(update={"requests": type(SLO.requests)(names=("slates",))})
+    verdict = verdict_of(tmp_path, other)
+    assert verdict.outcome is Outcome.ERROR
+    assert "the run has requests named recommendations, similar-items" in " ".join(verdict.reasons)

@@ -50,7 +50,7 @@ def test_a_day_that_is_slower_for_both_is_no_regression(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("new", "kept", "made", "says"),
     [
-        ([10, 30], [0, 20], {}, "2 pairs of runs, at least 3"),
+        ([10, 30], [0, 20], {}, "pairs of runs: 2, at least 3"),
         ([10, 30, 50], [0, 20], {}, "3 runs and 2 kept ones make no pairs"),
         ([60, 70, 80], [0, 10, 20], {}, "not taken in turn"),
         ([10, 30, 50], [0, 20, 40], {"facts": {"users": 80}}, "not of the same load: users 40, 80"),

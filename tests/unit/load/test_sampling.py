@@ -145,6 +145,14 @@ def test_a_worker_that_is_killed_inside_a_living_container_counts() -> None:
     assert row["oom_killed"]
 
 
+def test_a_pod_that_is_down_for_its_memory_counts_since_whenever_it_is() -> None:
+    """An index that does not fit is killed at every start, and starts are minutes apart."""
+    down = deepcopy(POD)
+    down["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
+    (row,) = rows(Told(pods=[down]), since=SINCE, ooms_before={})
+    assert row["oom_killed"]
+
+
 def test_pods_of_no_track_and_pods_that_just_begin_do_no_harm() -> None:
     redis, pending = deepcopy(POD), deepcopy(POD)
     del redis["metadata"]["labels"]["tonnage.dev/track"]
