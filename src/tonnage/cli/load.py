@@ -2,14 +2,13 @@
 
 import json
 import time
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tonnage.cli.judge import ERROR, Judging, cluster_seen, deployment_of
+from tonnage.cli.load_plan import plan, report
 from tonnage.cli.options import DEFAULT, As, Context, Name, Namespace, Output, ProjectFile
 from tonnage.cli.project import Project
 from tonnage.errors import LoadError, TonnageError
@@ -183,7 +182,5 @@ def _fail(error: TonnageError, output: Output) -> None:
     raise typer.Exit(ERROR) from error
 
 
-if find_spec("tonnage.cli.load_plan"):
-    for _verb in ("line", "plan", "report"):
-        if _function := getattr(import_module("tonnage.cli.load_plan"), _verb, None):
-            app.command(_verb)(_function)
+app.command()(plan)
+app.command()(report)
