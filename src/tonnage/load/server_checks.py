@@ -114,7 +114,7 @@ def _restarts(rows: "pd.DataFrame", _facts: Facts, slo: Slo) -> Iterator[Finding
         before = pod["restarts"].iloc[0] if pod["at_s"].iloc[0] == first else 0
         counted[str(name)] = int(pod["restarts"].max() - before)
     total, limit = sum(counted.values()), slo.server.restarts or 0
-    seen = [f"{name} {times} times" for name, times in sorted(counted.items()) if times]
+    seen = [f"{name} ({times})" for name, times in sorted(counted.items()) if times]
     says = f"{total}: {_named(seen)}" if seen else f"none in {len(counted)} pods"
     yield Finding(check="restarts", outcome=_at_most(total, limit), reason=f"{says}; at most {limit}")
 
