@@ -14,6 +14,9 @@ from tonnage.serving.schemas import ReleaseAnswer
 
 PATIENCE_S = 5.0
 PORTS = {"http": 80, "https": 443}
+HTTP, GRPC = frozenset(PORTS), frozenset({"grpc", "http"})
+"""Schemes of addresses: a model's gRPC is on a port of its own, without TLS."""
+
 RELEASE_PATH = "/v1/release"
 
 
@@ -23,31 +26,36 @@ class Address:
 
     Attributes:
         url: as a person gave it.
+        scheme: of it.
         host: name or number.
         port: of TCP.
     """
 
     url: str
+    scheme: str
     host: str
     port: int
 
     @classmethod
-    def of(cls, url: str) -> "Address":
-        """Read a URL: `http://`, `https://`, or for gRPC `grpc://`.
+    def of(cls, url: str, schemes: Collection[str]) -> "Address":
+        """Read a URL.
+
+        Args:
+            url: as a person gave it.
+            schemes: that are spoken there.
 
         Raises:
-            ConfigError: it is none.
+            ConfigError: it is none, or of another scheme.
         """
         try:
-            parts = urlsplit(url if "://" in url else f"grpc://{url}")
+            parts = urlsplit(url)
             host, port = parts.hostname, parts.port or PORTS.get(parts.scheme)
         except ValueError:
             host, port = None, None
-        if not host or not port:
-            raise ConfigError(
-                "this is no address of a service", hint="Give --host http://HOST:PORT.", host=url
-            )
-        return cls(url, host, port)
+        if not host or not port or parts.scheme not in schemes:
+            forms = " or ".join(f"{scheme}://HOST:PORT" for scheme in sorted(schemes))
+            raise ConfigError(f"{url} is no address that can be asked here.", hint=f"Give --host {forms}.")
+        return cls(url, parts.scheme, host, port)
 
     @property
     def target(self) -> str:

@@ -9,12 +9,14 @@ data (`build/data/interactions.parquet`); without it every user is new.
 """
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+import gevent
 from flask import Response, jsonify, request
 from locust import events
 from locust.argument_parser import LocustArgumentParser
@@ -23,7 +25,7 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRu
 
 import models
 from following import Following
-from hosts import Address, require_allowed, require_recommender
+from hosts import HTTP, Address, require_allowed, require_recommender
 from models import RankerBinary, RankerGrpc, RankerJson, RetrieverBinary, RetrieverGrpc, RetrieverJson
 from recording import Gathering, Recording, RunFolder, Sending
 from shapes import SHAPES, STEADY
@@ -84,10 +86,17 @@ def _add_places(add: Callable[..., object]) -> None:
 @events.init.add_listener
 def begin(environment: Environment, runner: Any, web_ui: Any = None, **_: object) -> None:
     """Choose who asks, and prove that they may, before anybody does."""
+    gevent.signal_handler(signal.SIGINT, _interrupt)
     try:
         _begin(environment, runner, web_ui)
     except TonnageError as error:
         _end(error)
+
+
+def _interrupt() -> NoReturn:
+    # gevent hands it to the main greenlet. Python's own handler raises it in whichever runs, and Locust's
+    # printers and writers of statistics swallow it.
+    raise KeyboardInterrupt
 
 
 def _begin(environment: Environment, runner: Any, web_ui: Any) -> None:
@@ -152,9 +161,10 @@ def require_fit(environment: Environment, host: str | None, confirmed: tuple[str
         where = host or each.host
         if not where:
             raise ConfigError("nobody says whom to ask.", hint="Give --host http://HOST:PORT.")
-        address = Address.of(where)
+        model = issubclass(each, models.ModelUser)
+        address = Address.of(where, each.schemes if model else HTTP)
         require_allowed(address, confirmed)
-        if issubclass(each, models.ModelUser):
+        if model:
             models.release_of(environment.parsed_options, each.release_at(address))
         else:
             require_recommender(address, environment.parsed_options.gateway_host)

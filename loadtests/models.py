@@ -1,7 +1,7 @@
 """Locust's users of the retriever and of the ranker, over the Open Inference Protocol: REST and gRPC."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,7 @@ from locust import FastHttpUser, task
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from hosts import PATIENCE_S, Address, not_a_model, require_model
+from hosts import GRPC, HTTP, PATIENCE_S, Address, not_a_model, require_model
 from questions import Sent, Way, complaint_of_grpc, complaint_of_rest, questions, written
 from shopping import ByTheClock
 from tonnage.errors import DependencyError, NotFoundError
@@ -52,6 +52,7 @@ class ModelUser(ByTheClock):
     abstract = True
     model: ClassVar[str]
     way: ClassVar[Way]
+    schemes: ClassVar[Collection[str]]
 
     def on_start(self) -> None:
         """Find her questions."""
@@ -73,6 +74,7 @@ class RestUser(ModelUser, FastHttpUser):
     """Asks over REST."""
 
     abstract = True
+    schemes = HTTP
 
     @task
     def ask(self) -> None:
@@ -110,10 +112,11 @@ class GrpcUser(ModelUser):
     """Asks over gRPC, on a connection of her own."""
 
     abstract = True
+    schemes = GRPC
 
     def on_start(self) -> None:
         """Connect, and find her questions."""
-        self.channel = channel(Address.of(self.host))
+        self.channel = channel(Address.of(self.host, GRPC))
         # The question is written already, and the answer is read when its time has been taken.
         self.infer = self.channel.unary_unary(f"{METHOD}ModelInfer")
         super().on_start()
@@ -254,7 +257,8 @@ def pool(user: type[ModelUser], environment: Environment) -> Sequence[Sent]:
     with WRITING:
         if user.__name__ not in POOL:
             options = environment.parsed_options
-            release = release_of(options, user.release_at(Address.of(environment.host or user.host)))
+            address = Address.of(environment.host or user.host, user.schemes)
+            release = release_of(options, user.release_at(address))
             asked = questions(user.model, release, count=DIFFERENT, seed=options.seed)
             POOL[user.__name__] = written(user.way, user.model, asked)
         return POOL[user.__name__]

@@ -29,6 +29,9 @@ EVERY_S = 1.0
 WORKERS_S = 10.0
 """Longest time that the master waits for its workers' last rows."""
 
+SILENT_S = 5.0
+"""A worker that has sent nothing for so long is lost, and what it would have asked is missing."""
+
 SLACK_S = 1.0
 """A test that ended this much before its time was not interrupted."""
 
@@ -45,12 +48,14 @@ class Seen:
         work: of each process that made requests.
         releases: that answered.
         people: at the most.
+        lost: whether a worker left, so that the test was not what was asked for.
     """
 
     rows: Rows = field(default_factory=Rows)
     work: dict[str, Work] = field(default_factory=dict)
     releases: set[str] = field(default_factory=set)
     people: int = 0
+    lost: bool = False
 
     def generator(self) -> Generator:
         """How busy those who asked were: the busiest of them."""
@@ -187,17 +192,21 @@ class Gathering(Recording):
         super().__init__(environment)
         self._runner = runner
         self._asked, self._told = 0, set[str]()
+        self._heard: dict[str, float] = {}
         runner.register_message(SEEN, self._came)
 
     def begin(self) -> None:
         """The master makes no requests: only its workers' work counts."""
         super().begin()
         self._seen.work.clear()
+        self._heard.clear()
 
     def end(self) -> None:
         """Wait until every worker has sent what it has seen until now, or has gone."""
         if self._ticking is not None:
             super().end()
+            now = time.monotonic()
+            self._seen.lost = any(now - heard > SILENT_S for heard in self._heard.values())
             self._asked += 1
             self._told.clear()
             self._runner.send_message(END, self._asked)
@@ -207,6 +216,7 @@ class Gathering(Recording):
 
     def _came(self, msg: Message, **_: object) -> None:
         parcel = msg.data
+        self._heard[msg.node_id] = time.monotonic()
         self._seen.rows.put(parcel["rows"])
         self._seen.work[msg.node_id] = Work(*parcel["work"])
         self._seen.releases.update(parcel["releases"])
@@ -270,5 +280,5 @@ class RunFolder:
             seed=options.seed,
             generator=self._recording.seen.generator(),
             releases=tuple(sorted(self._recording.seen.releases)),
-            interrupted=bool(planned) and seconds < planned - SLACK_S,
+            interrupted=self._recording.seen.lost or (bool(planned) and seconds < planned - SLACK_S),
         )

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ def ended(arguments: Sequence[str], directory: Path) -> subprocess.CompletedProc
 
 @contextmanager
 def running(arguments: Sequence[str], directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """Locust while it runs; killed if it is still there at the end."""
+    """Locust while it runs; killed if it is still there at the end, or after a minute."""
     with subprocess.Popen(
         arguments,
         cwd=directory,
@@ -102,9 +103,13 @@ def running(arguments: Sequence[str], directory: Path) -> Iterator[subprocess.Po
         stdin=subprocess.DEVNULL,
         text=True,
     ) as started:
+        # Whoever waits for what it says would wait for ever.
+        late = threading.Timer(60, started.kill)
+        late.start()
         try:
             yield started
         finally:
+            late.cancel()
             if started.poll() is None:
                 started.kill()
 

@@ -3,10 +3,14 @@
 import json
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 from urllib.parse import urlencode
 
+import pandas as pd
 import pytest
 from tests.integration.loadtests.conftest import asked, command, ended, listening, people, running, said
 
@@ -50,12 +54,6 @@ def test_people_go_shopping(small_shop, tmp_path):
     assert done.returncode == 0
 
 
-def test_a_class_that_was_not_named_does_not_come(small_shop, tmp_path):
-    told = ("--project", str(small_shop.project), "--run-dir", "run", "--think", "0.1", "--no-events")
-    ended(people(small_shop.recommender.url, 3, 2, *told, "Cold"), tmp_path)
-    assert "events" not in set(asked(Run(tmp_path / "run"))["name"])
-
-
 @pytest.mark.parametrize("model", ["Retriever", "Ranker"])
 def test_models_are_asked_at_both_doors(small_shop, tmp_path, model):
     served = getattr(small_shop, model.lower())
@@ -86,14 +84,16 @@ def test_a_spike_is_followed(small_shop, tmp_path):
     assert second.max() > 2 * second[1]
 
 
-def test_an_interrupted_run_keeps_what_it_has(small_shop, tmp_path):
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_what_it_has(small_shop, tmp_path, by):
+    """Ctrl-C is a person's way, SIGTERM that of a Job and of the drills."""
     told = ("--project", str(small_shop.project), "--run-dir", "run", "--times", "times.json")
     arguments = people(small_shop.recommender.url, 5, 600, *told)
     # Its table says when there is something to keep.
     arguments.remove("--only-summary")
     with running(arguments, tmp_path) as locust:
         said(locust, "recommendations")
-        locust.send_signal(signal.SIGINT)
+        locust.send_signal(by)
         said(locust, "written: run")
         locust.communicate(timeout=30)
     run = Run(tmp_path / "run")
@@ -146,15 +146,22 @@ class Other(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def other():
-    server = HTTPServer(("127.0.0.1", 0), Other)
+@contextmanager
+def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def other():
+    with answering(Other) as host:
+        yield host
 
 
 @pytest.mark.parametrize("asks", ["Person", "RankerJson"])
@@ -174,6 +181,7 @@ def test_who_is_no_recommender_is_not_loaded(other, tmp_path, asks):
         ("grpc://127.0.0.1:9", "RankerGrpc", 7, "nobody answers"),
         ("http://192.0.2.1:80", "Person", 2, "--yes-load 192.0.2.1"),
         ("nonsense", "Person", 2, "--host"),
+        ("grpc://127.0.0.1:9", "Person", 2, "--host http"),
     ],
 )
 def test_nobody_is_loaded_by_mistake(tmp_path, host, asks, code, says):
@@ -212,9 +220,68 @@ def test_the_web_page_starts_tests_too(small_shop, tmp_path):
 
 def swarm(port: int, **form: str) -> dict[str, object]:
     """What the page's form answers."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
     body = urlencode({"user_count": "4", "spawn_rate": "4", **form})
-    connection.request("POST", "/swarm", body, {"content-type": "application/x-www-form-urlencoded"})
-    answer = json.loads(connection.getresponse().read())
-    connection.close()
-    return answer
+    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("POST", "/swarm", body, {"content-type": "application/x-www-form-urlencoded"})
+        return json.loads(connection.getresponse().read())
+
+
+class Shop(BaseHTTPRequestHandler):
+    """A recommender that answers everybody the same, and remembers what it was asked."""
+
+    protocol_version = "HTTP/1.1"
+    heard: ClassVar[list[tuple[str, str]]] = []
+
+    def do_GET(self):
+        self._answer(RELEASE)
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        for event in body.get("events", ()):
+            # Another's in each test, so that none is known already.
+            del event["event_id"]
+        self.heard.append((self.path, json.dumps(body)))
+        items = [{"item_id": f"i{number}"} for number in range(10)]
+        barred = set(body.get("exclude", ())) | {body.get("item_id")}
+        self._answer({"items": [each for each in items if each["item_id"] not in barred], "known": 0})
+
+    def _answer(self, told):
+        body = json.dumps(told).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args):
+        pass
+
+
+RELEASE = {
+    "id": "r-20111209-0a4f7cef",
+    "track": "stable",
+    "until": "2011-12-09T12:50:00Z",
+    "items": 10,
+    "fingerprint": "f",
+    "accepted": True,
+}
+
+
+def test_the_same_seed_asks_the_same(tmp_path):
+    """Two releases are compared by two runs; they must have been asked the same things in the same order."""
+    data = tmp_path / "build" / "data"
+    data.mkdir(parents=True)
+    pd.DataFrame({"user_id": [f"u{n % 7}" for n in range(50)]}).to_parquet(data / "interactions.parquet")
+    items = pd.DataFrame({"category": ["toys", "lamps"] * 5, "price": range(10)})
+    items.to_parquet(data / "items.parquet")
+    runs = []
+    with answering(Shop) as host:
+        for seed in ("5", "5", "6"):
+            Shop.heard.clear()
+            done = ended(people(host, 1, 2, "--think", "0.02", "--seed", seed, "Returning"), tmp_path)
+            assert done.returncode == 0, done.stderr
+            runs.append(list(Shop.heard))
+    shortest = min(map(len, runs))
+    assert shortest > 20
+    one, same, other = (run[:shortest] for run in runs)
+    assert one == same
+    assert one != other

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hosts import Address, no_recommender, release_of_model, require_allowed
+from hosts import GRPC, HTTP, Address, no_recommender, release_of_model, require_allowed
 from tonnage.errors import ConfigError, DependencyError
 
 RELEASE = {
@@ -21,13 +21,13 @@ RELEASE = {
     "url", ["http://127.0.0.1:8000", "http://127.3.2.1", "http://[::1]:80", "grpc://127.0.0.1:9"]
 )
 def test_this_machine_may_be_loaded(url: str):
-    require_allowed(Address.of(url), [])
+    require_allowed(Address.of(url, HTTP | GRPC), [])
 
 
 @pytest.mark.parametrize("url", ["http://192.0.2.7:8000", "grpc://10.0.0.1:1", "http://0.0.0.0:80"])
 def test_another_machine_may_not_unless_it_was_named_twice(url: str):
     """A typo in --host must not flood somebody else's shop."""
-    address = Address.of(url)
+    address = Address.of(url, HTTP | GRPC)
     with pytest.raises(ConfigError, match=f"--yes-load {address.host}"):
         require_allowed(address, ["192.0.2.8"])
     require_allowed(address, [address.host])
@@ -35,19 +35,25 @@ def test_another_machine_may_not_unless_it_was_named_twice(url: str):
 
 def test_a_name_that_nobody_knows():
     with pytest.raises(DependencyError, match=r"there is no host shop\.invalid"):
-        require_allowed(Address.of("http://shop.invalid"), [])
+        require_allowed(Address.of("http://shop.invalid", HTTP), [])
 
 
-@pytest.mark.parametrize("url", ["", "http://", "grpc://localhost", "http://x:notaport", "localhost"])
-def test_an_address_that_is_none(url: str):
+@pytest.mark.parametrize(
+    ("url", "schemes"),
+    [
+        *((url, HTTP) for url in ("", "http://", "http://x:notaport", "localhost:80", "grpc://localhost:9")),
+        *((url, GRPC) for url in ("grpc://localhost", "https://localhost", "127.0.0.1:9")),
+    ],
+)
+def test_an_address_that_cannot_be_asked(url: str, schemes: frozenset[str]):
     with pytest.raises(ConfigError, match="--host"):
-        Address.of(url)
+        Address.of(url, schemes)
 
 
 def test_where_a_service_listens():
-    assert Address.of("https://shop.test").port == 443
-    assert Address.of("127.0.0.1:9000").target == "127.0.0.1:9000"
-    assert Address.of("grpc://[::1]:9").target == "[::1]:9"
+    assert Address.of("https://shop.test", HTTP).port == 443
+    assert Address.of("http://127.0.0.1:9000", GRPC).target == "127.0.0.1:9000"
+    assert Address.of("grpc://[::1]:9", GRPC).target == "[::1]:9"
 
 
 @pytest.mark.parametrize(
