@@ -149,6 +149,7 @@ def line_table(line: "LoadLine") -> "Table":
 
 def _predicted(line: "LoadLine", release: "Release") -> "LoadLine":
     """The line of a release that was not measured, at the limits of one that was."""
+    from tonnage.load.line import MIB
     from tonnage.load.prediction import Model
     from tonnage.load.walking import places_of
     from tonnage.serving.environment import Environment
@@ -159,7 +160,7 @@ def _predicted(line: "LoadLine", release: "Release") -> "LoadLine":
     items = len(release.items)
     limits = {each.place.memory_limit_bytes for each in line.points} | {
         # What each index needs, in whole MiB: the limits of another catalogue may suit none.
-        -(-each.needed_bytes // 2**20) * 2**20
+        -(-each.needed_bytes // MIB) * MIB
         for each in weighed.choices
     }
     cores = max((each.place.cpu_cores for each in line.points), default=1.0)
@@ -229,8 +230,17 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
 
 def _print(readable: "Table | str") -> None:
     from rich.console import Console
+    from rich.measure import Measurement
 
-    Console().print(readable, highlight=False, markup=False, soft_wrap=isinstance(readable, str))
+    console = Console()
+    if isinstance(readable, str):
+        console.print(readable, highlight=False, markup=False, soft_wrap=True)
+        return
+    if not console.is_terminal:
+        # A file or a log has room for a whole row.
+        unbounded = console.options.update(max_width=1000)
+        console.width = max(console.width, Measurement.get(console, unbounded, readable).maximum)
+    console.print(readable, highlight=False)
 
 
 def _write(file: Path, write: Callable[[], None]) -> None:

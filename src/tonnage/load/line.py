@@ -16,6 +16,8 @@ from tonnage.settings import Section
 
 SCHEMA_VERSION = 1
 
+MIB = 2**20
+
 Finite = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 Quantile = Annotated[str, Field(pattern=r"^p\d{1,2}(\.\d{1,3})?$")]

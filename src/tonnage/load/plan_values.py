@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from tonnage.files import whole_file
-from tonnage.load.planning import MIB, CapacityPlan, Size
+from tonnage.load.line import MIB
+from tonnage.load.planning import CapacityPlan, Size
 
 HEAD = """\
 # Written by `tonnage load plan` for {rate:g} requests/s with {headroom:.0%} headroom, and for up to {peak:g}

@@ -15,11 +15,10 @@ from typing import Literal
 from pydantic import Field
 
 from tonnage.errors import LoadError
-from tonnage.load.line import LoadLine, Objective, Point, Usage
+from tonnage.load.line import MIB, LoadLine, Objective, Point, Usage
 from tonnage.settings import Section
 
 GIB = 2**30
-MIB = 2**20
 
 QUIETER = 0.7
 """Share of the busiest pod's CPU to which other bentos' pods are loaded: all share one latency objective."""

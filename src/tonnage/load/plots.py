@@ -13,9 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from tonnage.deployment.judge.verdict import Outcome
 from tonnage.index import VARIANTS
-from tonnage.load.line import LoadLine, Point, Try
-
-MIB = 2**20
+from tonnage.load.line import MIB, LoadLine, Point, Try
 
 STYLE: Any = {
     # The same picture, the same bytes; letters stay letters, so that they can be searched and read aloud.

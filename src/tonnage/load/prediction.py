@@ -14,7 +14,7 @@ from scipy.optimize import nnls
 
 from tonnage.errors import LoadError
 from tonnage.index import predict_bytes, variants_for
-from tonnage.load.line import LoadLine, Place, Point, Usage
+from tonnage.load.line import MIB, LoadLine, Place, Point, Usage
 from tonnage.load.searching import Ending
 from tonnage.load.throughput import USABLE, Sample, Throughput
 
@@ -173,8 +173,9 @@ class Model:
         floor = self.lines[0].recall_floor
         points = []
         for variant in variants_for(items):
+            self.throughput.require(variant)
             needed = self.place(variant, 1, items=items, dimensions=dimensions).needed_bytes
-            for limit in limits or (needed,):
+            for limit in limits or (-(-needed // MIB) * MIB,):
                 place = self.place(variant, limit, items=items, dimensions=dimensions)
                 if needed <= limit and place.recall_at_100 >= floor:
                     points.append(self.point(place, items=items, dimensions=dimensions))
@@ -186,7 +187,7 @@ class Model:
             update={
                 "items": items,
                 "dimensions": dimensions,
-                "release": f"none, predicted for {items:,} items",
+                "release": "none (predicted)",
                 "points": tuple(points),
             }
         )

@@ -6,10 +6,8 @@ from pathlib import Path
 
 from tonnage.deployment.judge.verdict import Outcome
 from tonnage.files import whole_file
-from tonnage.load.line import LoadLine, Point, Try
+from tonnage.load.line import MIB, LoadLine, Point, Try
 from tonnage.load.searching import Ending
-
-MIB = 2**20
 
 COLUMNS = (
     "precision",
@@ -84,7 +82,7 @@ def _counted(tries: Sequence[Try]) -> str:
 
 def _says(point: Point) -> str:
     if point.source == "predicted":
-        return "by the model, in 9 of 10 cases between"
+        return "by the model"
     if point.ending == Ending.FOUND:
         return "found, confirmed"
     if point.ending == Ending.AT_LEAST:

@@ -275,8 +275,7 @@ def _step(standings: dict[int, Standing], search: Search) -> Next | Ending:
     if standings[floor] is Standing.HOLDS:
         return Next(rate=search.rate(floor), why="to confirm the answer")
     # Above what could not be measured more may hold.
-    measured = ceiling is not None and standings[ceiling] is Standing.BREAKS
-    return Ending.FOUND if measured else Ending.AT_LEAST
+    return Ending.FOUND if ceiling is not None and standings[ceiling] is Standing.BREAKS else Ending.AT_LEAST
 
 
 def _lower(standings: dict[int, Standing], search: Search) -> Next | Ending:

@@ -124,18 +124,27 @@ class Throughput:
         """Seconds that a server works on a request."""
         return _service_s(dict(zip(self.names, self.logs.tolist(), strict=True)), asked)
 
+    def require(self, variant: str) -> None:
+        """Refuse to predict a kind of search of which nothing is known.
+
+        Raises:
+            LoadError: no point of it was measured.
+        """
+        search = variant.partition("-")[0]
+        if search not in self.names:
+            raise LoadError(
+                f"no {'graph' if search == 'hnsw' else 'scan'} was measured, so none can be predicted",
+                hint="Measure a line of a catalogue that is searched so.",
+                variant=variant,
+            )
+
     def predict(self, asked: Sample) -> tuple[float, float, float]:
         """The highest rate, and the two ends of an interval that holds it 9 times of 10.
 
         Raises:
             LoadError: no point of that kind of search was measured.
         """
-        if asked.search not in self.names:
-            raise LoadError(
-                f"no {'graph' if asked.search == 'hnsw' else 'scan'} was measured, so none can be predicted",
-                hint="Measure a line of a catalogue that is searched so.",
-                variant=asked.place.precision,
-            )
+        self.require(asked.place.precision)
         values = dict(zip(self.names, self.logs.tolist(), strict=True))
         log_rate = _log_rate(values, asked)
         slope = np.array(

@@ -9,7 +9,7 @@ from tests.factories.simulated_service import STARTED, Retriever
 
 from tonnage.deployment.judge.verdict import Outcome
 from tonnage.errors import LoadError
-from tonnage.load.line import LoadLine, Point, Try, read_line, write_line
+from tonnage.load.line import LoadLine, Objective, Point, Try, read_line, write_line
 from tonnage.load.searching import Ending, Search
 from tonnage.load.walking import walk
 
@@ -115,3 +115,8 @@ def test_what_bounds_the_answer_only_by_an_error_is_no_bound():
     ] * 3
     point = Point.of(service.places()[0], tries, search)
     assert (point.ending, point.highest_rate, point.high) == (Ending.AT_LEAST, rate, None)
+
+
+def test_the_objective_of_a_model_is_the_largest_quantile_of_the_slo():
+    made = Objective.of("recommendations", {"p50": 20, "p99.9": 300, "p99": 100})
+    assert (made.quantile, made.latency_ms) == (pytest.approx(0.999), 300)

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.factories.simulated_service import MIB, Retriever
 
+from tonnage.deployment.judge.verdict import Outcome
 from tonnage.errors import ConfigError, LoadError
 from tonnage.load.line import LoadLine, Point, Usage
 from tonnage.load.plan_values import values_of, write_plan
 from tonnage.load.planning import Demand, plan
 from tonnage.load.searching import Ending
+from tonnage.load.walking import walk
 
 CHART = Path(__file__).resolve().parents[3] / "charts" / "recommender"
 
@@ -191,6 +193,21 @@ def test_every_value_is_one_that_the_charts_schema_allows(rate: float, headroom:
             assert re.search(allowed["pattern"], value), (path, value)
         elif not isinstance(value, bool):
             assert value >= allowed["minimum"], path
+
+
+@pytest.mark.parametrize("rate", [300.0, 2000.0])
+def test_what_is_planned_carries_the_rate_and_what_the_autoscaler_adds_half_as_much_again(rate: float):
+    """Plan, load at the planned rate, pass; at 1.5 times it, with the pods that the target asks for, pass."""
+    service = Retriever(items=200_000, requests=3000)
+    measured = walk(service.line(), service.places(), service, seconds=1, keep=lambda _: None)
+    made = plan(measured, Demand(rate=rate, headroom=0.3))
+    place = made.chosen.point.place
+    [size] = [each for each in made.chosen.sizes if each.bento == "retriever"]
+    assert service.measure(place, rate / size.pods).outcome is Outcome.PASS
+    overloaded = service.measure(place, 1.5 * rate / size.pods).usage["retriever"].cpu_cores
+    wanted = min(size.most, math.ceil(size.pods * overloaded / size.cpu_cores - 0.1 * size.pods))
+    assert wanted > size.pods
+    assert service.measure(place, 1.5 * rate / wanted).outcome is Outcome.PASS
 
 
 def test_the_file_is_yaml_and_the_same_each_time(tmp_path: Path):
