@@ -7,7 +7,7 @@ from locust import LoadTestShape
 from shapes import SHAPES, people
 
 
-class Following(LoadTestShape):  # type: ignore[misc]
+class Following(LoadTestShape):
     """The number of people over time; `--users` is everybody, `--run-time` the length.
 
     Args:

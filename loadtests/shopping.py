@@ -15,7 +15,7 @@ from locust import FastHttpUser, User, task
 from locust.env import Environment
 
 from people import Act, Arrive, Buy, Kind, Known, Look, Manners, Similar, Slate, Step, life
-from shoppers import PATH, SEED, complaint, known_shop, known_users, wish
+from shoppers import PATH, complaint, known_shop, known_users, wish
 
 SIMILAR_PATH = "/v1/similar-items"
 EVENTS_PATH = "/v1/events"
@@ -27,9 +27,9 @@ ROOMY = 0.5
 """A slate has to be full only where it and what was left out are at most this share of the shop's items."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Crowd:
-    """What all people of this process share; made anew when a test starts.
+    """What all people of this process share: `environment.crowd`, made anew when a test starts.
 
     Attributes:
         run: sets this test's new users and events apart from those of any other.
@@ -42,22 +42,19 @@ class Crowd:
         born: people so far, by class.
     """
 
-    run: str = ""
-    ids: Sequence[str] = ()
-    known: Known = field(default_factory=Known)
-    manners: Manners = field(default_factory=Manners)
-    events: bool = True
-    seed: str = str(SEED)
-    seeds: random.Random = field(default_factory=lambda: random.Random(SEED))
+    run: str
+    ids: Sequence[str]
+    known: Known
+    manners: Manners
+    events: bool
+    seed: str
+    seeds: random.Random
     born: Counter[str] = field(default_factory=Counter)
 
     def stream(self, name: str) -> random.Random:
         """A random stream of her own for the next person of a class."""
         self.born[name] += 1
         return random.Random(f"{self.seed}/{name}/{self.born[name]}")
-
-
-CROWD = Crowd()
 
 
 @cache
@@ -73,7 +70,7 @@ def gather(environment: Environment) -> None:
     index = max(0, environment.runner.worker_index)
     seed: int | str = f"{options.seed}/{index}" if index else options.seed
     ids, known = known_to(Path(options.project), options.zipf, options.seed)
-    fresh = Crowd(
+    environment.crowd = Crowd(
         run=f"{time.time_ns() // 1_000_000:x}-{index}",
         ids=ids,
         known=known,
@@ -82,21 +79,24 @@ def gather(environment: Environment) -> None:
         seed=str(seed),
         seeds=random.Random(seed),
     )
-    for name in Crowd.__dataclass_fields__:
-        setattr(CROWD, name, getattr(fresh, name))
 
 
-class ByTheClock(User):  # type: ignore[misc]
+class ByTheClock(User):
     """Asks at her own moment of each second (or of each `--pace`), late only where her last answer was."""
 
     abstract = True
 
     def on_start(self) -> None:
         """Give each person a random stream of her own, and her own place in the second."""
-        self.random = random.Random(CROWD.seeds.random())
+        self.crowd: Crowd = self.environment.crowd
+        self.random = self.stream()
         self.pace = float(self.environment.parsed_options.pace)
         self.due = time.monotonic() + self.pace * self.random.random()
         gevent.sleep(self.due - time.monotonic())
+
+    def stream(self) -> random.Random:
+        """What decides what she does."""
+        return self.crowd.stream(type(self).__name__)
 
     def wait_time(self) -> float:
         """Ask once a second by the clock: people do not come in step, and do not fall into it either."""
@@ -107,11 +107,15 @@ class ByTheClock(User):  # type: ignore[misc]
 class Person(ByTheClock, FastHttpUser):
     """Nine in ten are known; one in twenty is new to the shop; one in twenty says nothing of herself."""
 
+    def stream(self) -> random.Random:
+        """As `latency.py` seeds its people: they ask the same as these."""
+        return random.Random(self.crowd.seeds.random())
+
     @task
     def ask(self) -> None:
         """Ask for a slate; anything but a 200 with a full slate is a failure."""
         options = self.environment.parsed_options
-        body, headers = wish(self.random, CROWD.ids, slate=options.slate)
+        body, headers = wish(self.random, self.crowd.ids, slate=options.slate)
         if options.gateway_host:
             headers["host"] = options.gateway_host
         with self.client.post(
@@ -125,7 +129,7 @@ class Person(ByTheClock, FastHttpUser):
                 answer.failure(wrong)
 
 
-class Shopper(FastHttpUser):  # type: ignore[misc]
+class Shopper(FastHttpUser):
     """Comes for a session, asks for slates, looks at items, asks for similar ones, buys, and comes again.
 
     What she does is `people.life`; here it meets the API, and the places in slates become items.
@@ -136,14 +140,19 @@ class Shopper(FastHttpUser):  # type: ignore[misc]
 
     def on_start(self) -> None:
         """Begin her life."""
+        self.crowd: Crowd = self.environment.crowd
         name = type(self).__name__
-        chance = CROWD.stream(name)
-        self.steps = life(self.kind, chance, CROWD.manners, CROWD.known)
+        chance = self.crowd.stream(name)
+        self.steps = life(self.kind, chance, self.crowd.manners, self.crowd.known)
         self.numbers = itertools.count(1)
-        self.label = f"{CROWD.run}-{name}-{CROWD.born[name]}".lower()
+        self.label = f"{self.crowd.run}-{name}-{self.crowd.born[name]}".lower()
         self.rest = 0.0
+        self.user = ""
+        self.slate: list[str] = []
+        self.shown: list[str] = []
+        self.looked: list[str] = []
         # People are at some point of their day when a test starts.
-        gevent.sleep(chance.uniform(0, CROWD.manners.think_s))
+        gevent.sleep(chance.uniform(0, self.crowd.manners.think_s))
 
     def wait_time(self) -> float:
         """Think."""
@@ -176,6 +185,7 @@ class Shopper(FastHttpUser):  # type: ignore[misc]
                 self._tell("purchase", self._at(place), quantity)
 
     def _at(self, place: int) -> str:
+        """The item at a place of the last slate; of a short one, counted round."""
         return self.slate[place % len(self.slate)]
 
     def _headers(self) -> dict[str, str]:
@@ -200,7 +210,7 @@ class Shopper(FastHttpUser):  # type: ignore[misc]
             body["exclude"] = barred
         name = "recommendations-filtered" if filters else "recommendations"
         # How many items pass a filter is the shop's business.
-        roomy = options.slate + len(barred) <= ROOMY * CROWD.known.items
+        roomy = options.slate + len(barred) <= ROOMY * self.crowd.known.items
         least = options.slate if not filters and (roomy or not barred) else 0
         told = self._post(PATH, body, name, least=least, barred=barred)
         self.slate = [each["item_id"] for each in told.get("items", ())]
@@ -211,7 +221,7 @@ class Shopper(FastHttpUser):  # type: ignore[misc]
         self._post(SIMILAR_PATH, body, "similar-items", least=0, barred=[item])
 
     def _tell(self, kind: str, item: str, quantity: int = 1) -> None:
-        if not (CROWD.events and self.user):
+        if not (self.crowd.events and self.user):
             return
         event = {
             "event_id": f"load-{self.label}-{next(self.numbers)}",
