@@ -98,25 +98,27 @@ def sample(
     and is an error in `tonnage load gate` where the objective asks for it. Ctrl-C ends it; a run that is
     there by then gets what was seen.
     """
+    from tonnage.load.runs import FACTS_FILE
     from tonnage.load.sampling import sampling
 
+    facts = run / FACTS_FILE
     try:
-        if (run / "run.json").exists():
+        if facts.exists():
             raise LoadError("the run is over already", hint="Sample while it runs.", folder=run)
         opened = Project.open(project)
         deployment = deployment_of(opened, {"name": name, "namespace": namespace, "context": context})
         whose = {"name": deployment.name, "namespace": deployment.namespace}
         with sampling(cluster_seen(deployment), **whose, every_s=every) as sampler:
             typer.echo(f"looking at the pods of {deployment.name} until {run} is written", err=True)
-            _await(run)
+            _await(facts)
         _add(run, sampler)
     except TonnageError as error:
         _fail(error, Output.TABLE)
 
 
-def _await(run: Path) -> None:
+def _await(file: Path) -> None:
     try:
-        while not (run / "run.json").exists():
+        while not file.exists():
             time.sleep(POLL_S)
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)

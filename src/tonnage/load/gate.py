@@ -12,6 +12,7 @@ from tonnage.load import server_checks
 from tonnage.load.estimates import Estimate
 from tonnage.load.figures import Asked, asked, sampled
 from tonnage.load.runs import Run
+from tonnage.load.server_checks import at_most
 from tonnage.load.slo import LoadGenerator, Slo
 
 
@@ -83,7 +84,7 @@ def _latency(seen: Asked, slo: Slo) -> Iterator[Finding]:
             f"{found.value:.4g} ms{_between(found, slo)} of {int(seen.good.sum()):,} good answers, "
             f"{'surely ' if slo.latency.surely else ''}at most {limit:g} ms"
         )
-        yield Finding(check=name, outcome=_at_most(figure, limit), reason=says)
+        yield Finding(check=name, outcome=at_most(figure, limit), reason=says)
 
 
 def _between(found: Estimate, slo: Slo) -> str:
@@ -104,15 +105,11 @@ def _answers(seen: Asked, slo: Slo) -> Iterator[Finding]:
             f"{found.value:.3%} ({count:,} of {len(seen):,}; {found.low:.3%} to {found.high:.3%} at "
             f"{slo.latency.certainty:.0%}), at most {limit:.3%}"
         )
-        yield Finding(check=check, outcome=_at_most(found.value, limit), reason=says)
+        yield Finding(check=check, outcome=at_most(found.value, limit), reason=says)
 
 
 def _rate(seen: Asked, slo: Slo) -> Iterator[Finding]:
     least = slo.requests.least_rate
     if least is not None:
         says = f"{seen.rate:.4g} good answers/s, at least {least:g}"
-        yield Finding(check="rate", outcome=_at_most(least, seen.rate), reason=says)
-
-
-def _at_most(figure: float, limit: float) -> Outcome:
-    return Outcome.PASS if figure <= limit else Outcome.FAIL
+        yield Finding(check="rate", outcome=at_most(least, seen.rate), reason=says)

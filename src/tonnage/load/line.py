@@ -12,6 +12,7 @@ from tonnage.deployment.judge.verdict import Outcome
 from tonnage.errors import ConfigError, LoadError
 from tonnage.files import whole_file
 from tonnage.load.searching import End, Ending, Search, decide, known
+from tonnage.load.slo import level
 from tonnage.settings import Section
 
 SCHEMA_VERSION = 1
@@ -47,8 +48,8 @@ class Objective(Section):
     @classmethod
     def of(cls, name: str, at_most_ms: Mapping[str, float]) -> Self:
         """Of an SLO's limits by quantile the one of the largest, which breaks first when a queue grows."""
-        largest = max(at_most_ms, key=lambda each: float(each[1:]))
-        return cls(name=name, quantile=float(largest[1:]) / 100, latency_ms=at_most_ms[largest])
+        largest = max(at_most_ms, key=level)
+        return cls(name=name, quantile=level(largest), latency_ms=at_most_ms[largest])
 
 
 class Usage(Section):
@@ -101,6 +102,11 @@ class Try(Section):
 
     run: str | None = None
     """Folder of the run, where it was kept."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a measurement, which an error is not."""
+        return self.outcome in {Outcome.PASS, Outcome.FAIL}
 
 
 class Place(Section):
@@ -169,9 +175,9 @@ class Point(Section):
         """What tries say of a place, complete or interrupted."""
         step = decide(tries, search)
         bounds = known(tries, search)
-        level = None if bounds.highest is None else search.level(bounds.highest)
-        at_it = [each for each in tries if each.outcome is Outcome.PASS and search.level(each.rate) == level]
-        names = sorted({name for each in at_it for name in each.latency_ms}, key=lambda name: float(name[1:]))
+        answer = None if bounds.highest is None else search.level(bounds.highest)
+        at_it = [each for each in tries if each.outcome is Outcome.PASS and search.level(each.rate) == answer]
+        names = sorted({name for each in at_it for name in each.latency_ms}, key=level)
         return cls(
             place=place,
             source="measured",

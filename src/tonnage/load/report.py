@@ -73,7 +73,7 @@ def _between(point: Point, about: str) -> str:
 
 
 def _counted(tries: Sequence[Try]) -> str:
-    errors = sum(each.outcome not in {Outcome.PASS, Outcome.FAIL} for each in tries)
+    errors = sum(not each.counts for each in tries)
     passes = sum(each.outcome is Outcome.PASS for each in tries)
     fails = len(tries) - errors - passes
     words = ((passes, "pass"), (fails, "fail"), (errors, "error"))
@@ -100,7 +100,7 @@ def errors(line: LoadLine) -> list[tuple[str, str, str]]:
         )
         for point in line.points
         for each in point.tries
-        if each.outcome not in {Outcome.PASS, Outcome.FAIL}
+        if not each.counts
     ]
 
 
@@ -110,7 +110,7 @@ def generator(line: LoadLine) -> str:
         each.generator_cpu
         for point in line.points
         for each in point.tries
-        if each.generator_cpu is not None and each.outcome in {Outcome.PASS, Outcome.FAIL}
+        if each.generator_cpu is not None and each.counts
     ]
     if not shares:
         return "not known"

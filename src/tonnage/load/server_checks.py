@@ -94,7 +94,7 @@ def _memory(rows: "pd.DataFrame", _facts: Facts, slo: Slo) -> Iterator[Finding]:
         f"pod {worst['pod']} used {_mib(worst['memory_working_set'])} of its limit of "
         f"{_mib(worst['memory_limit'])} at {worst['at_s']:.0f} s, {shares.max():.1%}; at most {limit:.1%}"
     )
-    yield Finding(check="memory", outcome=_at_most(float(shares.max()), limit), reason=says)
+    yield Finding(check="memory", outcome=at_most(float(shares.max()), limit), reason=says)
 
 
 def _oom_kills(rows: "pd.DataFrame", _facts: Facts, slo: Slo) -> Iterator[Finding]:
@@ -103,7 +103,7 @@ def _oom_kills(rows: "pd.DataFrame", _facts: Facts, slo: Slo) -> Iterator[Findin
     limit = slo.server.oom_kills or 0
     seen = [f"{row.pod} (limit {_mib(row.memory_limit)}) by {row.at_s:.0f} s" for row in killed.itertuples()]
     says = f"OOMKilled: {_named(seen)} of {pods} pods" if seen else f"none in {pods} pods"
-    yield Finding(check="OOMKills", outcome=_at_most(len(killed), limit), reason=f"{says}; at most {limit}")
+    yield Finding(check="OOMKills", outcome=at_most(len(killed), limit), reason=f"{says}; at most {limit}")
 
 
 def _restarts(rows: "pd.DataFrame", _facts: Facts, slo: Slo) -> Iterator[Finding]:
@@ -116,7 +116,7 @@ def _restarts(rows: "pd.DataFrame", _facts: Facts, slo: Slo) -> Iterator[Finding
     total, limit = sum(counted.values()), slo.server.restarts or 0
     seen = [f"{name} ({times})" for name, times in sorted(counted.items()) if times]
     says = f"{total}: {_named(seen)}" if seen else f"none in {len(counted)} pods"
-    yield Finding(check="restarts", outcome=_at_most(total, limit), reason=f"{says}; at most {limit}")
+    yield Finding(check="restarts", outcome=at_most(total, limit), reason=f"{says}; at most {limit}")
 
 
 def _throttling(rows: "pd.DataFrame", _facts: Facts, slo: Slo) -> Iterator[Finding]:
@@ -139,7 +139,7 @@ def _throttling(rows: "pd.DataFrame", _facts: Facts, slo: Slo) -> Iterator[Findi
     worst = max(shares, key=lambda name: shares[name])
     limit = slo.server.throttled_share or 0.0
     says = f"pod {worst} had to wait in {shares[worst]:.1%} of its CFS periods; at most {limit:.1%}"
-    yield Finding(check="throttling", outcome=_at_most(shares[worst], limit), reason=says)
+    yield Finding(check="throttling", outcome=at_most(shares[worst], limit), reason=says)
 
 
 def _leak(rows: "pd.DataFrame", facts: Facts, slo: Slo) -> Iterator[Finding]:
@@ -216,5 +216,6 @@ def _span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _at_most(figure: float, limit: float) -> Outcome:
+def at_most(figure: float, limit: float) -> Outcome:
+    """Whether a figure keeps its limit."""
     return Outcome.PASS if figure <= limit else Outcome.FAIL
