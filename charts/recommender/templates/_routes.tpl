@@ -11,8 +11,8 @@ filters:
 {{- end -}}
 
 {{/*
-Every track with its weight, in tenths of a per cent. Envoy Gateway makes no cluster for a weight of 0, and for some
-milliseconds after a weight came or went Envoy may know the route and not the cluster: a 500 for whoever asks then. So a
+Every track with its weight, in tenths of a per cent. Envoy Gateway makes no cluster for a weight of 0, and for a
+moment after a weight came or went Envoy may know the route and not the cluster: a 500 for whoever asks then. So a
 track without a weight keeps its place, filled with a tenth of the first track that has one: its users get no other. The sum
 stays, since users are told apart by what their hash leaves over of it.
 */}}
