@@ -1,6 +1,7 @@
 """An API server with one Lease."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +18,14 @@ class Server:
         away: whether it refuses connections.
         loses_answers: whether it does what it is told and nobody hears of it.
         late: whether its next answer to `get` is from before there was one.
+        between: what happens after the next answer to `get`.
     """
 
     stored: dict[str, Any] | None = None
     away: bool = False
     loses_answers: bool = False
     late: bool = False
+    between: Callable[[], object] | None = None
 
     def answer(self, verb: str, manifest: dict[str, Any] | None) -> str:
         """What kubectl prints."""
@@ -32,7 +35,11 @@ class Server:
             self.late = False
             return ""
         if verb == "get":
-            return json.dumps(self.stored) if self.stored else ""
+            found = json.dumps(self.stored) if self.stored else ""
+            happens, self.between = self.between, None
+            if happens:
+                happens()
+            return found
         assert manifest is not None
         if verb == "create" and self.stored is not None:
             raise ClusterError("kubectl: AlreadyExists")

@@ -26,6 +26,10 @@ HOLD_S = 20
 
 RENEW_S = 5.0
 LOOK_S = 1.0
+
+TAKES = 5
+"""Attempts to take it from a holder who may renew it at the same moment."""
+
 PREFIX = "tonnage.dev/"
 
 
@@ -155,9 +159,17 @@ class Lease:
                 raise self._refusal()
             time.sleep(LOOK_S)
             self.read()
-        taken = self.held.holder if self.held.holder != self.holder else ""
-        now = _now()
-        self._write(replace(self.held, holder=self.holder, acquired=now, renewed=now))
+        for left in reversed(range(TAKES if force else 1)):
+            taken = self.held.holder if self.held.holder != self.holder else ""
+            now = _now()
+            try:
+                self._write(replace(self.held, holder=self.holder, acquired=now, renewed=now))
+            except HeldError:
+                # It was renewed since it was read, and is read again now.
+                if not left:
+                    raise
+            else:
+                break
         return taken
 
     def remember(self, **remembered: Any) -> None:

@@ -70,6 +70,17 @@ def test_an_abort_takes_it_at_once_and_the_former_holder_writes_nothing_more(ser
     assert second.read().state.goal == "abort"
 
 
+def test_an_abort_takes_it_even_from_who_renews_at_that_moment(server: Server):
+    """The holder writes between the abort's look and its own writing."""
+    first, second = of(server, "first"), of(server, "second")
+    first.acquire()
+    server.between = lambda: first.renew(weight=25)
+    assert second.acquire(force=True) == "first"
+    assert second.state.weight == 25
+    with pytest.raises(HeldError, match="in the hands of second"):
+        first.renew()
+
+
 def test_two_who_begin_at_once_do_not_both_get_it(server: Server):
     """The second looked just before the first had it."""
     of(server, "first").acquire()
