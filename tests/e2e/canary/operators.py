@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,7 +41,7 @@ class Working:
         return Said(code=self.process.returncode, json=json.loads(lines[-1]) if lines else None, told=told)
 
     def killed(self) -> None:
-        """End it as the machine's end would: it cannot tidy up."""
+        """End it as the machine's end would: it cannot tidy up. One that has ended stays as it is."""
         self.process.send_signal(signal.SIGKILL)
         self.process.communicate()
 
@@ -52,6 +52,7 @@ class Operator:
 
     project: Path
     tools: Path
+    begun: list[Working] = field(default_factory=list)
 
     def starts(self, verb: str, *arguments: str) -> Working:
         """Begin a command."""
@@ -59,11 +60,18 @@ class Operator:
         environment = {**os.environ, "PATH": f"{self.tools}:{os.environ['PATH']}"}
         pipe = subprocess.PIPE
         process = subprocess.Popen([*map(str, command)], stdout=pipe, stderr=pipe, text=True, env=environment)
-        return Working(process=process)
+        self.begun.append(Working(process=process))
+        return self.begun[-1]
 
     def does(self, verb: str, *arguments: str) -> Said:
         """A command to its end."""
         return self.starts(verb, *arguments).ended()
+
+    def leaves(self) -> None:
+        """End what a test that failed has left at work."""
+        for each in self.begun:
+            if each.process.poll() is None:
+                each.killed()
 
 
 @dataclass(frozen=True, slots=True)

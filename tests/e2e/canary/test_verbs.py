@@ -47,6 +47,8 @@ def employ(cluster: ClusterAccess, config: DeploymentConfig, shop: Shop, tmp_pat
         return made[-1]
 
     yield operator
+    for each in made:
+        each.leaves()
     operator().does("abort")
 
 
