@@ -2,12 +2,14 @@
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tonnage.cli.judge import ERROR, Judging, cluster_seen, deployment_of
+from tonnage.cli.load_line import line
 from tonnage.cli.load_plan import plan, report
 from tonnage.cli.options import DEFAULT, As, Context, Name, Namespace, Output, ProjectFile
 from tonnage.cli.project import Project
@@ -79,6 +81,59 @@ def gate(
         _show(parts)
         typer.echo(f"verdict: {verdict.outcome}")
     raise typer.Exit(verdict.outcome.exit_code)
+
+
+@app.command(cls=Judging)
+def run(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="-- LOCUST_ARGUMENT...",
+            help="Locust's own, such as -f loadtests/locustfile.py --host http://127.0.0.1:8088 --users 20 "
+            "--run-time 2m.",
+        ),
+    ],
+    slo: Annotated[
+        Path, typer.Option("--slo", help="The objective, such as loadtests/slo/recommendations.toml.")
+    ],
+    run_dir: Annotated[Path, typer.Option("--run-dir", help="The folder that gets the run.")],
+    sampled: Annotated[
+        bool | None,
+        typer.Option(
+            "--sample/--no-sample",
+            help="Look at the deployment's pods meanwhile. By default where the objective asks of them.",
+        ),
+    ] = None,
+    project: ProjectFile = DEFAULT,
+    name: Name = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML there, for CI.")] = None,
+    output: As = Output.TABLE,
+) -> None:
+    """Run Locust, look at the pods meanwhile, and judge: `sample` and `gate` around one command.
+
+    Everything after `--` is Locust's; --headless and --run-dir are added. Ctrl-C ends Locust; what it has
+    measured is kept, and is no pass.
+
+    Exit codes: 0 everything passes, 1 something fails, 3 it could not be judged.
+    """
+    from tonnage.load.crowd import Pods, load
+    from tonnage.load.slo import Slo
+
+    try:
+        objective = Slo.open(slo)
+        pods = None
+        if objective.server.asks if sampled is None else sampled:
+            opened = Project.open(project)
+            deployment = deployment_of(opened, {"name": name, "namespace": namespace, "context": context})
+            access = cluster_seen(deployment)
+            pods = Pods(access=access, name=deployment.name, namespace=deployment.namespace)
+        with suppress(KeyboardInterrupt):
+            load(arguments, run_dir, pods=pods)
+    except TonnageError as error:
+        _fail(error, output)
+    gate([run_dir], slo, junit=junit, output=output)
 
 
 @app.command(cls=Judging)
@@ -184,5 +239,6 @@ def _fail(error: TonnageError, output: Output) -> None:
     raise typer.Exit(ERROR) from error
 
 
+app.command()(line)
 app.command()(plan)
 app.command()(report)

@@ -79,8 +79,8 @@ def plan(
     made = planned(line, demand, floor=floor)
     _write(values, lambda: write_plan(made, values, walked=line.bento))
     for table in (_sizes_table(made), _options_table(made)):
-        _print(table)
-    _print(f"{made.chosen.price:.4g} an hour; written: {values}")
+        show(table)
+    show(f"{made.chosen.price:.4g} an hour; written: {values}")
 
 
 def report(
@@ -122,8 +122,8 @@ def report(
         lines += [model.line(items=items, dimensions=width, limits=limits) for items in predict]
     _write(html, lambda: write_report(lines, html))
     for line in lines:
-        _print(line_table(line))
-    _print(f"written: {html}")
+        show(line_table(line))
+    show(f"written: {html}")
 
 
 def line_table(line: "LoadLine") -> "Table":
@@ -228,7 +228,8 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
     return table
 
 
-def _print(readable: "Table | str") -> None:
+def show(readable: "Table | str") -> None:
+    """Print a table or a sentence, whole where the output is a file."""
     from rich.console import Console
     from rich.measure import Measurement
 

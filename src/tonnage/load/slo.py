@@ -92,6 +92,12 @@ class Server(_Part):
     leak_horizon_s: Positive | None = None
     """A working set that grows on and on must not reach the limit within so many seconds."""
 
+    @property
+    def asks(self) -> bool:
+        """Whether pods must have been looked at."""
+        limits = (self.memory_share, self.oom_kills, self.restarts, self.throttled_share, self.leak_horizon_s)
+        return any(each is not None for each in limits)
+
 
 class LoadGenerator(_Part):
     """How busy those who ask may be. Busier ones measure themselves, so there is no verdict."""
