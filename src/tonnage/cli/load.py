@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tonnage.cli.ending import interruptible
 from tonnage.cli.judge import ERROR, Judging, cluster_seen, deployment_of
 from tonnage.cli.load_line import line
 from tonnage.cli.load_plan import plan, report
@@ -129,7 +130,7 @@ def run(
             deployment = deployment_of(opened, {"name": name, "namespace": namespace, "context": context})
             access = cluster_seen(deployment)
             pods = Pods(access=access, name=deployment.name, namespace=deployment.namespace)
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt), interruptible():
             load(arguments, run_dir, pods=pods)
     except TonnageError as error:
         _fail(error, output)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tonnage.cli.ending import interruptible
 from tonnage.cli.judge import cluster_seen, deployment_of
 from tonnage.cli.load_plan import line_table, show
 from tonnage.cli.load_progress import shown
@@ -258,8 +259,8 @@ def _walk(begun: "LoadLine", places: "Sequence[Place]", walked: "Walked", out: P
 
     out.mkdir(parents=True, exist_ok=True)
     try:
-        walked.rehearse()
-        with shown() as watch:
+        with interruptible(), shown() as watch:
+            walked.rehearse()
             walk(begun, places, walked, seconds=walked.seconds, keep=keep, watch=watch)
     except KeyboardInterrupt:
         _report(kept[0], out)

@@ -25,6 +25,8 @@ CONNECTIONS = 400
 PACE_S = 1.0
 """Between two questions of one of few people."""
 
+STDERR = 2
+
 PATIENCE_S = 20.0
 """Seconds that an interrupted Locust gets to write what it has."""
 
@@ -122,7 +124,8 @@ def _sampling(pods: Pods) -> "AbstractContextManager[Sampler]":
 def _to_its_end(command: Sequence[str], log: Path | None) -> bool:
     """Run it; whether it was interrupted. Its exit code says less than the run: failed requests are 1 too."""
     with ExitStack() as stack:
-        out = stack.enter_context(log.open("wb")) if log else None
+        # This process's standard output is for the verdict, which a script may read.
+        out = stack.enter_context(log.open("wb")) if log else STDERR
         # Of a session of its own: Ctrl-C reaches it once, through us, however many processes it has.
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True

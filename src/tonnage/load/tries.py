@@ -13,6 +13,9 @@ from tonnage.load.slo import Slo
 if TYPE_CHECKING:
     import pandas as pd
 
+KEPT_UP = 0.95
+"""Share of the requests asked for that a pass must have sent."""
+
 MOMENTS = 40
 """Of memory over time, that are kept of a try."""
 
@@ -33,13 +36,13 @@ def try_of(run: Run, verdict: Verdict, slo: Slo, *, rate: float, bento: str) -> 
     seen = asked(run, slo)
     rows = None if run.server is None else run.server.to_pandas()
     walked = None if rows is None else rows[rows["bento"] == bento].dropna(subset=["memory_working_set"])
-    counts = verdict.outcome in {Outcome.PASS, Outcome.FAIL}
+    outcome, reasons = _judged(run, verdict, slo, rate)
     return Try(
         at=run.facts.started,
         seconds=run.facts.seconds,
         rate=rate,
-        outcome=verdict.outcome if counts else Outcome.ERROR,
-        reasons=tuple(verdict.reasons) if verdict.outcome is not Outcome.PASS else (),
+        outcome=outcome,
+        reasons=reasons,
         achieved=seen.rate,
         latency_ms={name: seen.quantile(name).value for name in slo.latency.at_most_ms}
         if seen.good.any()
@@ -50,6 +53,20 @@ def try_of(run: Run, verdict: Verdict, slo: Slo, *, rate: float, bento: str) -> 
         generator_cpu=run.facts.generator.cpu_share_mean,
         run=run.folder.name,
     )
+
+
+def _judged(run: Run, verdict: Verdict, slo: Slo, rate: float) -> tuple[Outcome, tuple[str, ...]]:
+    """The verdict on this rate: fewer requests than that prove nothing of it, however good the answers."""
+    if verdict.outcome is Outcome.FAIL:
+        return Outcome.FAIL, tuple(verdict.reasons)
+    if verdict.outcome is not Outcome.PASS:
+        return Outcome.ERROR, tuple(verdict.reasons)
+    seconds = run.facts.seconds - slo.requests.warm_up_s
+    sent = int((run.requests["at_s"].to_numpy() >= slo.requests.warm_up_s).sum()) / seconds
+    if sent >= KEPT_UP * rate:
+        return Outcome.PASS, ()
+    says = f"generator: it sent {sent:.4g} requests/s of {rate:g}; something else keeps its machine busy"
+    return Outcome.ERROR, (says,)
 
 
 def _over_time(rows: "pd.DataFrame") -> tuple[tuple[float, int], ...]:

@@ -15,6 +15,7 @@ SLO = Slo.read({"requests": {"warm_up_s": 10}, "latency": {"at_most_ms": {"p50":
 
 
 def tried(folder: Path, made: Made, slo: Slo = SLO) -> Try:
+    folder.mkdir(exist_ok=True)
     run = made.write(folder / "run")
     return try_of(run, judge(run, slo), slo, rate=40, bento="ranker")
 
@@ -26,6 +27,15 @@ def test_a_pass_keeps_its_figures_and_gives_no_reasons(tmp_path: Path):
     assert found.latency_ms["p50"] == pytest.approx(20, rel=0.1)
     assert found.generator_cpu == 0.3
     assert found.usage["ranker"].pods == 1
+
+
+def test_a_rate_that_was_not_sent_is_not_carried(tmp_path: Path):
+    """A generator that waits for its processor is not busy, and late."""
+    found = tried(tmp_path, Made(rate=30))
+    assert found.outcome is Outcome.ERROR
+    assert "requests/s of 40; something else" in found.reasons[0]
+    slow = Slo.read({"requests": {"warm_up_s": 10}, "latency": {"at_most_ms": {"p50": 10}}}, where="a test")
+    assert tried(tmp_path / "slow", Made(rate=30), slow).outcome is Outcome.FAIL
 
 
 def test_memory_over_time_is_of_the_walked_bento_and_keeps_its_peak(tmp_path: Path):
