@@ -49,7 +49,7 @@ def try_of(run: Run, verdict: Verdict, slo: Slo, *, rate: float, bento: str) -> 
         else {},
         memory_bytes=None if walked is None or walked.empty else int(walked["memory_working_set"].max()),
         memory=() if walked is None else _over_time(walked),
-        usage={} if rows is None else _usage(rows[rows["at_s"] >= slo.requests.warm_up_s]),
+        usage={} if rows is None else _usage(rows),
         generator_cpu=run.facts.generator.cpu_share_mean,
         run=run.folder.name,
     )
