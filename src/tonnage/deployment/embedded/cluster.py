@@ -11,7 +11,7 @@ from tonnage.deployment.embedded.config import EmbeddedConfig
 from tonnage.deployment.embedded.locks import exclusive
 from tonnage.deployment.embedded.network import Addresses, choose
 from tonnage.deployment.embedded.store import ImageRef, ImageStore
-from tonnage.errors import ClusterError, NotFoundError
+from tonnage.errors import ClusterError, ConfigError, NotFoundError
 from tonnage.files import whole_directory
 from tonnage.telemetry import Progress
 
@@ -64,12 +64,14 @@ def up(config: EmbeddedConfig, *, progress: Progress) -> ClusterAccess:
     """Bring the cluster up: all of it, or what is missing of one that was interrupted.
 
     Raises:
+        ConfigError: something else lies in the state directory.
         RequirementError: this machine lacks something; the message says what to do.
         ClusterError: something did not build, start or get ready; the message says which.
     """
     requirements.check_rights()
     requirements.provide_packages(config.sources / "packages.txt", progress)
     with exclusive(_lock(config)):
+        _demand_own(config)
         addresses = _addresses(config)
         provisions = provision.provide(config, addresses, progress)
         parts = Parts(
@@ -90,16 +92,18 @@ def down(config: EmbeddedConfig, *, progress: Progress) -> None:
     """Take away everything that `up` made, whole or half, except the cache; nothing there is fine too.
 
     Raises:
+        ConfigError: something else lies in the state directory; it is left alone.
         RequirementError: this is not root.
         ClusterError: a process would not end.
     """
     requirements.check_rights()
     with exclusive(_lock(config)), progress.stage("take the cluster down"):
+        _demand_own(config)
         cgroups.kill(config.cgroup)
         cgroups.remove(config.cgroup)
         namespaces.unlink(config)
         if config.state.exists():
-            shutil.rmtree(config.state)
+            _remove(config)
 
 
 def status(config: EmbeddedConfig) -> ClusterStatus:
@@ -195,6 +199,25 @@ def _store(config: EmbeddedConfig) -> ImageStore:
             "the embedded cluster is not running", hint="Run tonnage cluster up.", state=config.state
         )
     return ImageStore(runtime=provision.runtime_packages(config), anchor=anchor)
+
+
+def _demand_own(config: EmbeddedConfig) -> None:
+    """All of the state directory goes away with the cluster: nothing else may lie in it."""
+    state = config.state
+    if state.exists() and any(state.iterdir()) and not _addresses_file(config).exists():
+        raise ConfigError(
+            "the state directory holds something else than a cluster",
+            hint="Set TONNAGE_STATE_DIR to a directory that is empty or not there.",
+            directory=state,
+        )
+
+
+def _remove(config: EmbeddedConfig) -> None:
+    # What tells that it is ours goes last: whoever interrupts this can begin again.
+    for each in config.state.iterdir():
+        if each != _addresses_file(config):
+            shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()
+    shutil.rmtree(config.state)
 
 
 def _addresses(config: EmbeddedConfig) -> Addresses:
