@@ -106,7 +106,7 @@ class Moving:
         if self._restart or self._at is None or self._at.precision != place.precision:
             self._upgrade(values_at(self._before.values, place, self._pods()), f"at {_named(place)}")
         else:
-            self._resize(place.memory_limit_bytes)
+            self._resize(self.pod(), place.memory_limit_bytes)
         self._at = place
 
     def put_back(self, settings: Revision) -> None:
@@ -122,7 +122,10 @@ class Moving:
         [template] = self._listed("deployments", f",app.kubernetes.io/component={BENTO}")
         [container] = template["spec"]["template"]["spec"]["containers"]
         if limit := container["resources"].get("limits", {}).get("memory"):
-            self._resize(int(parse_quantity(limit)), requested=container["resources"].get("requests", {}))
+            # A pod that outlived the upgrade has its limit still; the autoscaler may have brought others.
+            for pod in self._serving():
+                requested = container["resources"].get("requests", {})
+                self._resize(pod, int(parse_quantity(limit)), requested=requested)
         self._touched = False
 
     def pod(self) -> Object:
@@ -131,18 +134,19 @@ class Moving:
         Raises:
             ClusterError: there is none, or more than one.
         """
-        serving = [each for each in self._pods() if component(each) == BENTO]
-        if len(serving) != 1:
-            raise ClusterError(f"{len(serving)} retrievers serve, where one is measured", **self._where)
-        return serving[0]
+        [serving, *others] = self._serving()
+        if others:
+            says = f"{len(others) + 1} retrievers serve, where one is measured"
+            raise ClusterError(says, hint="Who scales them?", **self._where)
+        return serving
 
     def node(self) -> Node:
-        """The node of that pod.
+        """The node of a retriever.
 
         Raises:
-            ClusterError: it may not be read.
+            ClusterError: there is none, or it may not be read.
         """
-        found: Any = self._access.get("node", self.pod()["spec"]["nodeName"])["status"]
+        found: Any = self._access.get("node", self._serving()[0]["spec"]["nodeName"])["status"]
         return Node(
             processor=found["nodeInfo"]["architecture"],
             cores=int(parse_quantity(found["capacity"]["cpu"])),
@@ -150,8 +154,8 @@ class Moving:
         )
 
     def cores(self) -> float:
-        """That the pod may use: its limit, or its node's."""
-        [container] = self.pod()["spec"]["containers"]
+        """That a retriever may use: its limit, or its node's."""
+        [container] = self._serving()[0]["spec"]["containers"]
         limit = container.get("resources", {}).get("limits", {}).get("cpu")
         return float(parse_quantity(limit)) if limit else float(self.node().cores)
 
@@ -204,8 +208,7 @@ class Moving:
         while any(leaves(each) for each in self._listed()) and time.monotonic() < until:
             time.sleep(LOOK_S)
 
-    def _resize(self, limit: int, *, requested: Mapping[str, str] | None = None) -> None:
-        pod = self.pod()
+    def _resize(self, pod: Object, limit: int, *, requested: Mapping[str, str] | None = None) -> None:
         name, patch = pod["metadata"]["name"], resize_patch(pod, limit, requested=requested)
         if patch is None:
             return
@@ -224,6 +227,12 @@ class Moving:
                     hint="Let every limit start new pods: --restart.",
                 )
             time.sleep(LOOK_S)
+
+    def _serving(self) -> list[Object]:
+        serving = [each for each in self._pods() if component(each) == BENTO]
+        if not serving:
+            raise ClusterError("no retriever runs", **self._where)
+        return serving
 
     def _pods(self) -> list[Object]:
         return [each for each in self._listed() if not leaves(each)]
