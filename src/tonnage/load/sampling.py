@@ -1,112 +1,25 @@
 """Look at the pods of a deployment again and again while somebody else makes the load."""
 
 import json
-import os
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.client import HTTPConnection, HTTPException
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from tonnage.deployment.access import ClusterAccess
 from tonnage.deployment.judge.pods import Object, memory_told
-from tonnage.errors import ClusterError, RequirementError
+from tonnage.errors import ClusterError
+from tonnage.load.api_server import Ask, api_server
 from tonnage.load.readings import Told, Whose, of_kubelet, of_pod, rows
 from tonnage.load.runs import SERVER, Columns
 
 EVERY_S = 5.0
 """Seconds between two looks. The kubelet measures every ten or so; what ends in between is still told."""
 
-OPENS_WITHIN_S = 15.0
-ANSWERS_WITHIN_S = 5.0
-
-Ask = Callable[[str], str]
-"""Reads one path of the API server."""
-
 Read = TypeVar("Read")
-
-
-@contextmanager
-def api_server(access: ClusterAccess) -> Iterator[Ask]:
-    """A way to read the API server: one process for the whole run, where `kubectl get` is one a question.
-
-    It listens on a socket in a directory of this user's own, and only reads.
-
-    Raises:
-        RequirementError: there is no kubectl.
-        ClusterError: kubectl does not open the way; the message is its own. Each question may raise it too.
-    """
-    with TemporaryDirectory(prefix="tonnage-") as directory:
-        path = Path(directory) / "api"
-        reads = "--reject-methods=^(POST|PUT|PATCH|DELETE)$"
-        command = access.kubectl_command("proxy", f"--unix-socket={path}", reads)
-        environment = {**os.environ, **access.environment}
-        log = Path(directory) / "log"
-        try:
-            with log.open("wb") as out:
-                process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment
-                )
-        except FileNotFoundError as error:
-            raise RequirementError(
-                f"there is no command {access.kubectl}", hint="Install kubectl."
-            ) from error
-        with process:
-            try:
-                _await(process, path, log)
-                yield lambda asked: _ask(path, asked)
-            finally:
-                process.terminate()
-
-
-def _await(process: "subprocess.Popen[bytes]", path: Path, log: Path) -> None:
-    until = time.monotonic() + OPENS_WITHIN_S
-    while not path.exists():
-        if process.poll() is not None or time.monotonic() > until:
-            said = log.read_text(encoding="utf-8", errors="replace").strip()
-            raise ClusterError(f"kubectl proxy: {said or f'no answer within {OPENS_WITHIN_S:.0f} s'}")
-        time.sleep(0.02)
-
-
-class _Connection(HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=ANSWERS_WITHIN_S)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(ANSWERS_WITHIN_S)
-        self.sock.connect(str(self._path))
-
-
-def _ask(path: Path, asked: str) -> str:
-    connection = _Connection(path)
-    try:
-        connection.request("GET", asked)
-        answer = connection.getresponse()
-        said = answer.read().decode("utf-8", errors="replace")
-    except (OSError, HTTPException) as error:
-        raise ClusterError(f"the API server does not answer: {error}", path=asked) from error
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise ClusterError(f"the API server answers {answer.status}: {_message(said)}", path=asked)
-    return said
-
-
-def _message(said: str) -> str:
-    """What a Status object says, or whatever else was said."""
-    try:
-        return str(json.loads(said)["message"])
-    except (ValueError, KeyError, TypeError):
-        return said.strip()[:200]
 
 
 class Sampler:
