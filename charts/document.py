@@ -1,4 +1,4 @@
-"""Write the table of values into a chart's README: `python charts/document.py charts/recommender`.
+"""Write the table of values into each chart's README: `python charts/document.py charts/*/`.
 
 The descriptions are the `# -- ` comments of values.yaml, the defaults are the values themselves.
 """
@@ -47,11 +47,17 @@ def rows(
     for key, value in values.items():
         path = (*above, key)
         if path in described:
-            yield ".".join(path), json.dumps(value), described[path]
+            yield ".".join(path), _default(value), described[path]
         elif isinstance(value, dict) and value:
             yield from rows(value, described, path)
         else:
             raise SystemExit(f"values.yaml: nothing describes {'.'.join(path)}")
+
+
+def _default(value: object) -> str:
+    """A value as JSON; a whole text would burst the table."""
+    lines = value.splitlines() if isinstance(value, str) else []
+    return f"{len(lines)} lines in values.yaml" if len(lines) > 1 else json.dumps(value)
 
 
 def table(text: str) -> str:
@@ -72,5 +78,5 @@ def documented(chart: Path) -> str:
 
 
 if __name__ == "__main__":
-    directory = Path(sys.argv[1])
-    (directory / "README.md").write_text(documented(directory), encoding="utf-8")
+    for directory in map(Path, sys.argv[1:]):
+        (directory / "README.md").write_text(documented(directory), encoding="utf-8")
