@@ -19,7 +19,12 @@ app = typer.Typer(
 
 
 @app.command()
-def up() -> None:
+def up(
+    extras: Annotated[
+        list[cluster.Extra] | None,
+        typer.Option("--with", help="Add this too, also to a cluster that runs; it stays until down."),
+    ] = None,
+) -> None:
     """Bring the cluster up, and tell how to reach it.
 
     The first time, it builds Kubernetes and the add-ons (minutes; later runs take them from the cache) and
@@ -30,7 +35,7 @@ def up() -> None:
     cluster.
     """
     config = EmbeddedConfig.of(os.environ)
-    access = cluster.up(config, progress=Spoken())
+    access = cluster.up(config, progress=Spoken(), extras=extras or ())
     typer.echo(f"Gateway     {access.gateway_url}")
     typer.echo(f"Prometheus  {access.prometheus_url}")
     typer.echo(f"export KUBECONFIG={access.kubeconfig}")
@@ -56,6 +61,8 @@ def status(output: As = Output.TABLE) -> None:
         typer.echo(f"{'running' if found.running else 'not running'}   node: {found.node or 'unknown'}")
         for name, pid in found.processes.items():
             typer.echo(f"  {name:24} {f'pid {pid}' if pid else 'not running'}")
+        for name, condition in found.extras.items():
+            typer.echo(f"  {name:24} {condition}")
         for phase, count in found.pods.items():
             typer.echo(f"  {count:3} pods {phase}")
     raise typer.Exit(0 if found.running else 1)

@@ -55,7 +55,8 @@ def render(
         for template in templates:
             (into / template.name).write_text(Template(template.read_text()).substitute(values))
         for chart in CHARTS:
-            (into / f"chart-{chart.name}.yaml").write_text(_rendered(programs, chart, into))
+            folder, own = programs.tools / "charts" / chart.name, into / f"{chart.name}.values.yaml"
+            (into / f"chart-{chart.name}.yaml").write_text(rendered(programs.helm, folder, chart, own))
 
     return made(cache, "manifests", [*templates, repr(sorted(values.items())), str(programs.tools)], recipe)
 
@@ -78,6 +79,15 @@ def apply_definitions(access: ClusterAccess, manifests: Path) -> None:
         ClusterError: the API server refused something; the message is kubectl's.
     """
     apply(access, manifests, ("namespaces", "chart-gateway-crds"))
+    await_definitions(access)
+
+
+def await_definitions(access: ClusterAccess) -> None:
+    """Wait until every kind that was defined is known.
+
+    Raises:
+        ClusterError: one is not in time.
+    """
     established = (
         "wait",
         "--for=condition=Established",
@@ -96,7 +106,7 @@ def await_deployments(access: ClusterAccess) -> None:
     """
     for namespace, names in DEPLOYMENTS.items():
         wanted = [f"deployment/{name}" for name in names]
-        _wait(access, "--for=condition=Available", "--namespace", namespace, *wanted)
+        await_condition(access, "--for=condition=Available", "--namespace", namespace, *wanted)
 
 
 def await_services(access: ClusterAccess) -> None:
@@ -105,14 +115,20 @@ def await_services(access: ClusterAccess) -> None:
     Raises:
         ClusterError: one did not get there in time.
     """
-    _wait(access, "--for=condition=Available", "apiservice/v1beta1.metrics.k8s.io")
-    _wait(access, "--for=condition=Programmed", "--namespace", "tonnage-gateway", "gateway/tonnage")
+    await_condition(access, "--for=condition=Available", "apiservice/v1beta1.metrics.k8s.io")
+    await_condition(access, "--for=condition=Programmed", "--namespace", "tonnage-gateway", "gateway/tonnage")
 
 
 def placeholders(images: Mapping[str, Image], addresses: Addresses) -> dict[str, str]:
     """What the templates under `devcluster/addons` are filled with."""
     values = {"dns_ip": addresses.dns, "gateway_node_port": str(GATEWAY_NODE_PORT)}
     values["prometheus_node_port"] = str(PROMETHEUS_NODE_PORT)
+    return values | image_placeholders(images)
+
+
+def image_placeholders(images: Mapping[str, Image]) -> dict[str, str]:
+    """What templates name images by."""
+    values: dict[str, str] = {}
     for name, image in images.items():
         key = name.replace("-", "_")
         values |= {
@@ -123,19 +139,20 @@ def placeholders(images: Mapping[str, Image], addresses: Addresses) -> dict[str,
     return values
 
 
-def _rendered(programs: Programs, chart: Chart, values: Path) -> str:
-    folder = programs.tools / "charts" / chart.name
-    arguments = (
-        "--namespace",
-        chart.namespace,
-        "--values",
-        str(values / f"{chart.name}.values.yaml"),
-        "--skip-crds",
-    )
-    return run(
-        [str(programs.helm), "template", chart.name, str(folder), *arguments], timeout_s=RENDER_TIMEOUT_S
-    )
+def rendered(helm: Path, folder: Path, chart: Chart, values: Path) -> str:
+    """The manifests of the chart in a folder.
+
+    Raises:
+        ClusterError: it cannot be rendered; the message is Helm's.
+    """
+    named = ("--namespace", chart.namespace, "--values", str(values), "--skip-crds")
+    return run([str(helm), "template", chart.name, str(folder), *named], timeout_s=RENDER_TIMEOUT_S)
 
 
-def _wait(access: ClusterAccess, *what: str) -> None:
+def await_condition(access: ClusterAccess, *what: str) -> None:
+    """Wait for a condition, in kubectl's words.
+
+    Raises:
+        ClusterError: it did not come true in time.
+    """
     access.run_kubectl("wait", *what, f"--timeout={READY_TIMEOUT_S:.0f}s", timeout_s=READY_TIMEOUT_S + 10)

@@ -34,8 +34,8 @@ def boot(parts: Parts, provisions: Provisions, access: ClusterAccess, progress: 
         )
         _await_runtime(parts, store)
     with ThreadPoolExecutor(max_workers=3) as workers:
-        loaded = workers.submit(_load, store, provisions.images.values(), progress)
-        _await(parts, "kube-apiserver", lambda: access.run_kubectl("get", "--raw", "/readyz") == "ok")
+        loaded = workers.submit(load, store, provisions.images.values(), progress)
+        await_answer(parts, "kube-apiserver", lambda: access.run_kubectl("get", "--raw", "/readyz") == "ok")
         _start(parts, anchor, components.control_loops(parts))
         if _applied(parts) != str(provisions.manifests):
             definitions = workers.submit(addons.apply_definitions, access, provisions.manifests)
@@ -50,7 +50,7 @@ def boot(parts: Parts, provisions: Provisions, access: ClusterAccess, progress: 
         addons.await_deployments(access)
         addons.await_services(access)
         for port in (parts.addresses.gateway_port, parts.addresses.prometheus_port):
-            _await(parts, "forward", lambda port=port: _answers(port))  # type: ignore[misc]
+            await_answer(parts, "forward", lambda port=port: _answers(port))  # type: ignore[misc]
     _record(parts).write_text(str(provisions.manifests))
 
 
@@ -73,10 +73,15 @@ def _start(parts: Parts, anchor: int, daemons: Iterable[Daemon]) -> None:
 
 
 def _await_runtime(parts: Parts, store: ImageStore) -> None:
-    _await(parts, "containerd", lambda: store.digests() is not None)
+    await_answer(parts, "containerd", lambda: store.digests() is not None)
 
 
-def _load(store: ImageStore, wanted: Iterable[Image], progress: Progress) -> None:
+def load(store: ImageStore, wanted: Iterable[Image], progress: Progress) -> None:
+    """Load the images that the cluster does not have, by their names.
+
+    Raises:
+        ClusterError: containerd refused one.
+    """
     present = store.digests()
     absent = [image.archive for image in wanted if image.reference not in present]
     if absent:
@@ -84,8 +89,12 @@ def _load(store: ImageStore, wanted: Iterable[Image], progress: Progress) -> Non
             list(workers.map(store.load, absent))
 
 
-def _await(parts: Parts, name: str, answers: Callable[[], bool]) -> None:
-    """Ask until a process answers; one that has ended, or a time that is up, ends the waiting."""
+def await_answer(parts: Parts, name: str, answers: Callable[[], bool]) -> None:
+    """Ask until a process answers; one that has ended, or a time that is up, ends the waiting.
+
+    Raises:
+        ClusterError: it has ended, or did not answer; the message says which.
+    """
     deadline = time.monotonic() + STARTING_TIMEOUT_S
     while True:
         try:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -30,6 +31,12 @@ CHARTS = {
     "gateway-crds": ("github.com/envoyproxy/gateway", "charts/gateway-crds-helm"),
 }
 """Charts that travel inside the modules of the programs they install."""
+
+KSERVE_CHARTS = {
+    "kserve-crd": ("github.com/kserve/kserve", "charts/kserve-crd"),
+    "kserve-resources": ("github.com/kserve/kserve", "charts/kserve-resources"),
+}
+"""Those of KServe, which is built for those who ask for it."""
 
 GO_PLACES = ("/usr/local/go/bin", "/usr/lib/go/bin")
 """Where Go's archive and Debian's package put it, in case PATH does not say."""
@@ -88,15 +95,29 @@ def tools(sources: Path, cache: Path) -> Path:
         RequirementError: there is no Go.
         ClusterError: the build failed; the message is the compiler's.
     """
-    module = sources / "tools"
+    return _tools(sources / "tools", cache, CHARTS)
+
+
+def kserve(sources: Path, cache: Path) -> Path:
+    """Build KServe's controller (`manager`) and its graph router, with its charts.
+
+    Raises:
+        RequirementError: there is no Go.
+        ClusterError: the build failed; the message is the compiler's.
+    """
+    return _tools(sources / "kserve", cache, KSERVE_CHARTS)
+
+
+def _tools(module: Path, cache: Path, charts: Mapping[str, tuple[str, str]]) -> Path:
+    """Build what a module names as its tools, and put the charts from the modules beside it."""
 
     def recipe(into: Path) -> None:
         _go_build(module, into, "-s -w", "tool")
-        for name, (path, folder) in CHARTS.items():
+        for name, (path, folder) in charts.items():
             root = run(_go(module, "list", "-m", "-f", "{{.Dir}}", path), timeout_s=BUILD_TIMEOUT_S).strip()
             _copy_chart(Path(root) / folder, into / "charts" / name)
 
-    return made(cache, "tools", [module / "go.mod", module / "go.sum", repr(CHARTS), TAGS], recipe)
+    return made(cache, module.name, [module / "go.mod", module / "go.sum", repr(charts), TAGS], recipe)
 
 
 def _go_build(module: Path, into: Path, link_flags: str, packages: str) -> None:

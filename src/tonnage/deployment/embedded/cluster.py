@@ -1,11 +1,13 @@
 """The embedded cluster: bring it up, take it down, ask how it is, give it an image."""
 
 import shutil
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from tonnage.deployment.access import ClusterAccess
-from tonnage.deployment.embedded import boot, cgroups, namespaces, processes, provision, requirements
+from tonnage.deployment.embedded import boot, cgroups, kserve, namespaces, processes, provision, requirements
 from tonnage.deployment.embedded.components import Parts
 from tonnage.deployment.embedded.config import EmbeddedConfig
 from tonnage.deployment.embedded.locks import exclusive
@@ -31,6 +33,12 @@ DAEMONS = (
 LINKS = ("kubectl", "helm", "helm-unittest", "ctr", "docker-registry")
 
 
+class Extra(StrEnum):
+    """What a cluster has only if somebody asks for it."""
+
+    KSERVE = "kserve"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterStatus:
     """How a cluster is.
@@ -40,6 +48,7 @@ class ClusterStatus:
         processes: pid of each process, None where it does not run.
         node: `Ready`, or what Kubernetes says instead; empty while nothing can be asked.
         pods: pods by phase.
+        extras: `available` or not, by name, for those that were asked for.
         state: where everything of this cluster lies.
         kubeconfig: the administrator's.
         gateway_url: where the Gateway answers.
@@ -50,6 +59,7 @@ class ClusterStatus:
     processes: dict[str, int | None]
     node: str
     pods: dict[str, int]
+    extras: dict[str, str]
     state: str
     kubeconfig: str
     gateway_url: str | None
@@ -60,8 +70,13 @@ class ClusterStatus:
         return asdict(self)
 
 
-def up(config: EmbeddedConfig, *, progress: Progress) -> ClusterAccess:
+def up(config: EmbeddedConfig, *, progress: Progress, extras: Collection[Extra] = ()) -> ClusterAccess:
     """Bring the cluster up: all of it, or what is missing of one that was interrupted.
+
+    Args:
+        config: which cluster.
+        progress: told of each stage.
+        extras: what to add; what was added before stays.
 
     Raises:
         ConfigError: something else lies in the state directory.
@@ -85,6 +100,8 @@ def up(config: EmbeddedConfig, *, progress: Progress) -> ClusterAccess:
         shutil.copy(provisions.manifests / "chart.values.yaml", _chart_values(config))
         reached = access(config)
         boot.boot(parts, provisions, reached, progress)
+        if Extra.KSERVE in extras:
+            kserve.add(parts, reached, _store(config), progress)
         return reached
 
 
@@ -110,13 +127,17 @@ def status(config: EmbeddedConfig) -> ClusterStatus:
     """How the cluster is now; one that was never brought up is simply not running."""
     found = {name: processes.running(config, name) for name in DAEMONS}
     addresses = Addresses.read(_addresses_file(config))
-    node, pods = _asked(access(config)) if addresses and found["kube-apiserver"] else ("", {})
     reached = access(config) if addresses else None
+    node, pods = _asked(reached) if reached and found["kube-apiserver"] else ("", {})
+    extras = {}
+    if reached and node and kserve.manifests(config).exists():
+        extras[Extra.KSERVE.value] = kserve.state(reached)
     return ClusterStatus(
         running=all(found.values()) and node == "Ready",
         processes=found,
         node=node,
         pods=pods,
+        extras=extras,
         state=str(config.state),
         kubeconfig=str(config.kubeconfig),
         gateway_url=reached.gateway_url if reached else None,

@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ from tonnage.deployment.access import run
 from tonnage.deployment.embedded import debian
 from tonnage.deployment.embedded.archive import FORMAT, write_archive
 from tonnage.deployment.embedded.artifacts import made
-from tonnage.deployment.embedded.builds import Programs
 from tonnage.errors import ConfigError
 from tonnage.settings import Section, read_toml
 
@@ -77,8 +76,13 @@ def read_recipes(file: Path) -> dict[str, Recipe]:
     return recipes
 
 
-def build(recipes: Mapping[str, Recipe], programs: Programs, cache: Path) -> dict[str, Image]:
+def build(recipes: Mapping[str, Recipe], programs: Sequence[Path], cache: Path) -> dict[str, Image]:
     """Build every image that the cache does not hold yet, side by side.
+
+    Args:
+        recipes: by short name.
+        programs: directories of built programs.
+        cache: where images are kept.
 
     Raises:
         ClusterError: a package or a wheel could not be fetched.
@@ -88,7 +92,7 @@ def build(recipes: Mapping[str, Recipe], programs: Programs, cache: Path) -> dic
         return dict(zip(recipes, built, strict=True))
 
 
-def _build(name: str, recipe: Recipe, programs: Programs, cache: Path) -> Image:
+def _build(name: str, recipe: Recipe, programs: Sequence[Path], cache: Path) -> Image:
     contents = [
         FORMAT,
         recipe.model_dump_json(),
@@ -108,8 +112,8 @@ def _build(name: str, recipe: Recipe, programs: Programs, cache: Path) -> Image:
     return Image(repository=f"{PREFIX}/{name}", tag=recipe.version, archive=directory / ARCHIVE)
 
 
-def _program(programs: Programs, name: str) -> Path:
-    return next(path for path in (programs.kubernetes / name, programs.tools / name) if path.exists())
+def _program(programs: Sequence[Path], name: str) -> Path:
+    return next(place / name for place in programs if (place / name).exists())
 
 
 def _debian_files(name: str, recipe: Recipe, cache: Path) -> dict[str, Path]:

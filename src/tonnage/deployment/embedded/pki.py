@@ -90,6 +90,22 @@ def write(directory: Path, addresses: Addresses) -> None:
     done.touch()
 
 
+def issue(directory: Path, wanted: Wanted) -> None:
+    """Make one more certificate of a cluster's authority, unless it is there.
+
+    Args:
+        directory: where `write` made the others.
+        wanted: the certificate.
+    """
+    if (directory / f"{wanted.name}.crt").exists():
+        return
+    key = serialization.load_pem_private_key((directory / "ca.key").read_bytes(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101 - `write` made it
+    authority = Authority(x509.load_pem_x509_certificate((directory / "ca.crt").read_bytes()), key)
+    own = ec.generate_private_key(ec.SECP256R1())
+    _save(directory, wanted.name, _signed(wanted, own, authority), own)
+
+
 def _authority() -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tonnage-cluster")])
@@ -161,8 +177,9 @@ def _host(host: str) -> x509.GeneralName:
 
 
 def _save(directory: Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
-    (directory / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    # The key first: who finds the certificate finds both.
     _save_key(directory / f"{name}.key", key)
+    (directory / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def _save_key(file: Path, key: ec.EllipticCurvePrivateKey) -> None:

@@ -44,7 +44,7 @@ def provide(config: EmbeddedConfig, addresses: Addresses, progress: Progress) ->
         programs = Programs(kubernetes=kubernetes.result(), tools=tools.result())
     with progress.stage("images and manifests of the add-ons"):
         recipes = images.read_recipes(config.sources / "images.toml")
-        built = images.build(recipes, programs, config.cache)
+        built = images.build(recipes, (programs.kubernetes, programs.tools), config.cache)
         manifests = addons.render(config.sources, config.cache, programs, built, addresses)
     return Provisions(programs=programs, runtime=runtime.result(), images=built, manifests=manifests)
 

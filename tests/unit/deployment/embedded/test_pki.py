@@ -48,6 +48,18 @@ def test_the_node_is_in_the_group_that_may_only_touch_its_own(directory: Path) -
     assert subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value == "system:nodes"
 
 
+def test_a_certificate_that_is_wanted_later_is_signed_by_the_same_authority_and_kept(directory: Path) -> None:
+    """What an add-on serves must be trusted by whoever trusts the cluster, also after the next `up`."""
+    wanted = pki.Wanted("hooks", hosts=("hooks.kserve.svc",))
+    pki.issue(directory, wanted)
+    certificate = _read(directory, "hooks")
+    certificate.verify_directly_issued_by(_read(directory, "ca"))
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["hooks.kserve.svc"]
+    pki.issue(directory, wanted)
+    assert _read(directory, "hooks") == certificate
+
+
 def test_keys_are_for_their_owner_only(directory: Path) -> None:
     assert all(key.stat().st_mode & 0o077 == 0 for key in directory.glob("*.key"))
 
