@@ -217,3 +217,11 @@ async def test_who_is_alone_changes_nothing(paced, clock):
     """What one request at a time takes says nothing of how many would do."""
     await settle(paced, clock, 0.01)
     assert paced.concurrency == 8
+
+
+async def test_who_has_left_is_not_counted_as_less_than_nobody(admission, clock):
+    """A scrape in that moment would tell of -1 requests that wait."""
+    with admission.enter() as turn:
+        await turn.begin()
+        clock.now += 0.01
+    assert (admission.inside, admission.queued) == (0, 0)

@@ -120,7 +120,8 @@ class Admission:
     @property
     def queued(self) -> int:
         """How many are inside and not worked on."""
-        return self._inside - self._running
+        # Who has left is not inside any more, and keeps its place until the loop's next round.
+        return max(0, self._inside - self._running)
 
     def enter(self, remaining_s: float = math.inf) -> "Turn":
         """Let a request in.
