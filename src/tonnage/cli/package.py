@@ -11,6 +11,7 @@ import typer
 from tonnage.cli import stages
 from tonnage.cli.options import DEFAULT, As, Output, ProjectFile
 from tonnage.cli.project import Project
+from tonnage.errors import ConfigError
 from tonnage.telemetry import Spoken
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ def package(
         typer.Option("--backend", help="oci writes images itself; the others run `bentoml containerize`."),
     ] = Backend.OCI,
     track: Annotated[str, typer.Option("--track", help="The track that the values file is for.")] = "stable",
+    loadtest: Annotated[
+        bool, typer.Option("--loadtest", help="Make the image of charts/loadtest too, with the data's users.")
+    ] = False,
     refresh_base: Annotated[
         bool, typer.Option("--refresh-base", help="Make the Debian layer again, with its present packages.")
     ] = False,
@@ -81,6 +85,10 @@ def package(
     config = opened.section("packaging", PackagingConfig)
     chosen = stages.release_named(opened, release)
     tool = _TOOLS.get(backend)
+    if tool is not None and loadtest:
+        raise ConfigError(
+            "the load test is no bento, so BentoML does not make its image", hint="--backend oci"
+        )
     if tool is not None:
         where = _destination(registry, plain_http=plain_http, on_disk=on_disk)
         packaged = containerize(
@@ -98,7 +106,14 @@ def package(
             LayerStore(cache).forget(base_key(config))
         sink = _sink(registry, plain_http=plain_http, on_disk=on_disk)
         packaged = make(
-            chosen, config, opened.packaging, cache=cache, sink=sink, progress=Spoken(), track=track
+            chosen,
+            config,
+            opened.packaging,
+            cache=cache,
+            sink=sink,
+            progress=Spoken(),
+            track=track,
+            people=opened.data if loadtest else None,
         )
     _print(packaged, output)
 
@@ -135,9 +150,7 @@ def _embedded() -> "EmbeddedConfig":
 
 
 def _print(packaged: "Packaged", output: Output) -> None:
-    values = packaged.values_path
-    shown = values.relative_to(Path.cwd()) if values.is_relative_to(Path.cwd()) else values
-    following = f"helm install shop charts/recommender -f {shown}"
+    following = f"helm install shop charts/recommender -f {_shown(packaged.values_path)}"
     if output is Output.JSON:
         typer.echo(json.dumps({**packaged.as_dict(), "next": following}, indent=2))
         return
@@ -148,6 +161,14 @@ def _print(packaged: "Packaged", output: Output) -> None:
     console.print(f"release {packaged.release}: images {repository}/<bento>", highlight=False)
     console.print(_table(packaged), highlight=False)
     typer.echo(f"\nNext: {following}")
+    if packaged.loadtest_values:
+        typer.echo(
+            f"      helm install load charts/loadtest -f {_shown(packaged.loadtest_values)} --set host=..."
+        )
+
+
+def _shown(file: Path) -> Path:
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
 def _table(packaged: "Packaged") -> "Table":
@@ -157,11 +178,13 @@ def _table(packaged: "Packaged") -> "Table":
     table = Table(box=None, pad_edge=False)
     for column in ("image", "digest"):
         table.add_column(column, overflow="fold")
-    for column in ("MB", "moved", "base", "python", "code", "model"):
-        table.add_column(column, justify="right", no_wrap=True)
+    roles = ["base", "environment", "code", "model", *(["people"] if packaged.loadtest_values else [])]
+    for column in ("MB", "moved", *roles):
+        table.add_column("python" if column == "environment" else column, justify="right", no_wrap=True)
     for bento, ref in packaged.images.items():
         image = packaged.built.get(bento)
         sums = [f"{image.unpacked / 1e6:.0f}", f"{image.size / 1e6:.0f}"] if image else []
-        layers = [f"{layer.unpacked / 1e6:.1f}" for layer in image.layers] if image else []
+        held = {layer.role: f"{layer.unpacked / 1e6:.1f}" for layer in image.layers} if image else {}
+        layers = [held.get(role, "") for role in roles]
         table.add_row(bento, (ref.digest or "").removeprefix("sha256:")[:12], *sums, *layers)
     return table

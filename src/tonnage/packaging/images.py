@@ -14,7 +14,7 @@ from typing import Any
 
 from tonnage.files import whole_file
 from tonnage.packaging.layers import TIME_S, Layer
-from tonnage.packaging.runtime import BENTO, ENTRYPOINT, PORT, UID, VARIABLES, labels
+from tonnage.packaging.runtime import SERVICE, UID, Process, labels
 from tonnage.packaging.store import LayerStore
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -37,7 +37,7 @@ class Image:
     """One image in a layout.
 
     Attributes:
-        bento: which service it runs.
+        bento: which service it runs; `loadtest` for the load test's.
         release: which release it holds.
         name: `repository:tag` in the layout.
         digest: `sha256:...` of its manifest.
@@ -71,18 +71,28 @@ class Image:
 class Layout(LayerStore):
     """An OCI image layout that holds the images of the latest releases."""
 
-    def add(self, *, bento: str, release: str, name: str, machine: str, layers: Sequence[Layer]) -> Image:
+    def add(
+        self,
+        *,
+        bento: str,
+        release: str,
+        name: str,
+        machine: str,
+        layers: Sequence[Layer],
+        process: Process = SERVICE,
+    ) -> Image:
         """Make layers of this store an image.
 
         Args:
-            bento: which service it runs.
+            bento: which service it runs; `loadtest` for the load test's.
             release: which release it holds.
             name: `repository:tag`.
             machine: processor, as the kernel calls it.
             layers: from the bottom up.
+            process: what it runs.
         """
         about = labels(bento=bento, release=release)
-        config = self.put(_canonical(_config(about, ARCHITECTURES[machine], layers)))
+        config = self.put(_canonical(_config(about, ARCHITECTURES[machine], layers, process)))
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
@@ -147,17 +157,20 @@ class Layout(LayerStore):
         return [digest, manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
 
 
-def _config(about: Mapping[str, str], architecture: str, layers: Sequence[Layer]) -> dict[str, Any]:
+def _config(
+    about: Mapping[str, str], architecture: str, layers: Sequence[Layer], process: Process
+) -> dict[str, Any]:
+    ports: dict[str, Any] = {"ExposedPorts": {f"{process.port}/tcp": {}}} if process.port else {}
     return {
         "created": _CREATED,
         "architecture": architecture,
         "os": "linux",
         "config": {
             "User": f"{UID}:{UID}",
-            "ExposedPorts": {f"{PORT}/tcp": {}},
-            "Env": [f"{name}={value}" for name, value in VARIABLES.items()],
-            "Entrypoint": list(ENTRYPOINT),
-            "WorkingDir": BENTO,
+            **ports,
+            "Env": [f"{name}={value}" for name, value in process.variables.items()],
+            "Entrypoint": list(process.entrypoint),
+            "WorkingDir": process.directory,
             "Labels": dict(about),
         },
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},

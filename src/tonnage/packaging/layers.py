@@ -24,7 +24,7 @@ class Layer:
     """One layer as a registry knows it.
 
     Attributes:
-        role: what it holds: `base`, `environment`, `code` or `model`.
+        role: what it holds: `base`, `environment`, `code`, `model`, or `people` for a load test.
         digest: `sha256:...` of the compressed archive, its name as a blob.
         size: bytes of the compressed archive.
         diff_id: `sha256:...` of the archive itself.

@@ -8,18 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tonnage.packaging import loadtest
 from tonnage.packaging.base import base_key, base_trees
 from tonnage.packaging.bentos import Bento, build_bento, code_trees, demand_visible, model_trees
 from tonnage.packaging.config import BENTOS, PackagingConfig
 from tonnage.packaging.environment import environment_key, environment_trees
 from tonnage.packaging.images import Image, Layout
 from tonnage.packaging.layers import Layer, Tree, key_of
-from tonnage.packaging.runtime import RELEASE
+from tonnage.packaging.runtime import RELEASE, SERVICE, Process
 from tonnage.packaging.scratch import alone_in
 from tonnage.packaging.sinks import ImageRef, ImageSink
 from tonnage.packaging.sources import Sources
 from tonnage.packaging.store import LayerStore, Make
-from tonnage.packaging.values import write_values
+from tonnage.packaging.values import write_loadtest_values, write_values
 from tonnage.releases.release import Release
 from tonnage.telemetry import Progress
 
@@ -33,10 +34,11 @@ class Packaged:
 
     Attributes:
         release: id of the release.
-        images: how a cluster names the image of each bento.
+        images: how a cluster names the image of each bento, and that of the load test.
         built: the images with their layers; empty where another tool made them.
         bentos: tags in the BentoML store below the output directory.
         values_path: the Helm values file.
+        loadtest_values: that of charts/loadtest; None when its image was not asked for.
     """
 
     release: str
@@ -44,6 +46,7 @@ class Packaged:
     built: Mapping[str, Image]
     bentos: tuple[str, ...]
     values_path: Path
+    loadtest_values: Path | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The same as JSON values; sizes in bytes."""
@@ -56,12 +59,13 @@ class Packaged:
             for bento, image in self.built.items()
         }
         images = {bento: {**asdict(ref), **sizes.get(bento, {})} for bento, ref in self.images.items()}
-        return {
+        told: dict[str, object] = {
             "release": self.release,
             "images": images,
             "bentos": list(self.bentos),
             "values": str(self.values_path),
         }
+        return told | ({"loadtest_values": str(self.loadtest_values)} if self.loadtest_values else {})
 
 
 def package(
@@ -73,6 +77,7 @@ def package(
     sink: ImageSink,
     progress: Progress,
     track: str = "stable",
+    people: Path | None = None,
 ) -> Packaged:
     """Make the three bentos and images of a release, deliver them, and write the values that pin them.
 
@@ -87,9 +92,11 @@ def package(
         sink: takes the images.
         progress: who is told.
         track: the track of the values file; see `write_values`.
+        people: the project's tables: with them, the image of charts/loadtest is made too.
 
     Raises:
         RequirementError: not root, a tool is missing, or the output lies below a hidden directory.
+        NotFoundError: there are no people in the tables.
         ClusterError: a tool failed; the message is its own.
     """
     demand_visible(out_dir)
@@ -98,14 +105,18 @@ def package(
     work = _Work(config=config, sources=sources, layout=layout, cache=cache, progress=progress)
     with alone_in(out_dir):
         bentos, images = work.images(release, out_dir / "bentoml")
+        if people is not None:
+            images.append(work.loadtest(release, people))
         layout.publish(images)
         refs = sink.deliver(layout, images, progress)
+    served = {bento: refs[bento] for bento in BENTOS}
     return Packaged(
         release=release.id,
         images=refs,
         built={image.bento: image for image in images},
         bentos=tuple(bento.tag for bento in bentos),
-        values_path=write_values(out_dir, release.id, refs, track=track),
+        values_path=write_values(out_dir, release.id, served, track=track),
+        loadtest_values=write_loadtest_values(out_dir, refs[loadtest.NAME], track=track) if people else None,
     )
 
 
@@ -142,13 +153,31 @@ class _Work:
         ]
         return [bentos[name].result() for name in BENTOS], images
 
-    def _image(self, name: str, release: Release, layers: Sequence[Layer]) -> Image:
+    def loadtest(self, release: Release, people: Path) -> Image:
+        """Its base and its model are the bentos' own."""
+        sources, cache, id_ = self.sources, self.cache, release.id
+        code = loadtest.code_key(sources, cache)
+        known = loadtest.people_key(people, id_)
+        with self.progress.stage("load test: code and people"):
+            layers = (
+                self._base(),
+                self._environment(loadtest.NAME),
+                self.layout.layer(code, "code", lambda: loadtest.code_trees(sources, cache)),
+                self._model(release),
+                self.layout.layer(known, "people", lambda: loadtest.people_trees(people, id_, cache)),
+            )
+        return self._image(loadtest.NAME, release, layers, loadtest.PROCESS)
+
+    def _image(
+        self, name: str, release: Release, layers: Sequence[Layer], process: Process = SERVICE
+    ) -> Image:
         return self.layout.add(
             bento=name,
             release=release.id,
             name=f"{self.config.repository}/{name}:{release.id}",
             machine=os.uname().machine,
             layers=layers,
+            process=process,
         )
 
     def _base(self) -> Layer:
@@ -169,7 +198,7 @@ class _Work:
         return self.layout.layer(built.code_key, "code", lambda: code_trees(built))
 
     def _model(self, release: Release) -> Layer:
-        """One layer for all three images: it is made, moved and kept on a node once."""
+        """One layer for all images: it is made, moved and kept on a node once."""
         key = key_of("model", release.manifest.digest, RELEASE)
         return self.layout.layer(key, "model", lambda: model_trees(release))
 

@@ -1,5 +1,8 @@
 """Where things are in an image and how its process runs; layers, config and Dockerfile agree on this."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 UID = 1034
 """User and group of the process; BentoML's own number, so that pods need not tell the images apart."""
 
@@ -15,7 +18,7 @@ PORT = 3000
 OPTIMIZATION = "1"
 """Of Python: assertions are for tests. The layers hold bytecode of this level only."""
 
-VARIABLES = {
+PYTHON_VARIABLES = {
     "PATH": f"{ENVIRONMENT}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
     "LC_ALL": "C.UTF-8",
@@ -25,6 +28,11 @@ VARIABLES = {
     "PYTHONOPTIMIZE": OPTIMIZATION,
     # /tmp is the only place that a pod with a read-only root can write to.
     "HOME": "/tmp",  # noqa: S108
+}
+"""What every process of an image runs with."""
+
+VARIABLES = {
+    **PYTHON_VARIABLES,
     "BENTOML_HOME": "/tmp/bentoml",  # noqa: S108
     "BENTOML_PORT": str(PORT),
     "BENTOML_CONTAINERIZED": "true",
@@ -38,6 +46,27 @@ ENTRYPOINT = (
     # uvicorn's 5 s are shorter than the idle time of gateways and of our own pool: they would meet resets.
     *("--timeout-keep-alive", "75"),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """What an image runs.
+
+    Attributes:
+        entrypoint: the program and its first arguments.
+        variables: its environment.
+        directory: where it starts.
+        port: that it listens on; None for a process that is told.
+    """
+
+    entrypoint: tuple[str, ...]
+    variables: Mapping[str, str]
+    directory: str
+    port: int | None
+
+
+SERVICE = Process(entrypoint=ENTRYPOINT, variables=VARIABLES, directory=BENTO, port=PORT)
+"""A bento."""
 
 
 def labels(*, bento: str, release: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The checkout that bentos are built from: their wiring, the code they import, their locked requirements."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,25 @@ from tonnage.packaging.layers import digest_of
 
 SERVED = ("features", "index", "releases", "serving")
 """Subpackages that services import, beside the base modules; the others stay out of the images."""
+
+LOCUST = (
+    "following.py",
+    "hosts.py",
+    "locustfile.py",
+    "models.py",
+    "people.py",
+    "questions.py",
+    "recording.py",
+    "rows.py",
+    "shapes.py",
+    "shoppers.py",
+    "shopping.py",
+)
+"""The locustfile and what it imports of `loadtests/`; the others there measure this checkout."""
+
+_NOT_IN_IMAGES = ("__pycache__", ".*")
+_NO_CLUSTER = ("embedded", "cluster.py")
+"""What runs a Kubernetes on a person's machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +52,7 @@ class Sources:
         for bento in BENTOS:
             needed += [sources.bento(bento) / name for name in ("service.py", "bentofile.yaml")]
             needed.append(sources.requirements(bento))
-        missing = [path.relative_to(root).as_posix() for path in needed if not path.is_file()]
-        if missing:
-            raise RequirementError(
-                f"bentos are built from a checkout of Tonnage, and this one lacks {', '.join(missing)}",
-                hint="Set `sources` in [packaging] to a checkout.",
-                sources=root,
-            )
+        sources._demand(needed)
         return sources
 
     @property
@@ -56,7 +70,7 @@ class Sources:
 
     def lay_out(self, name: str, directory: Path) -> None:
         """Put what one service runs from into a directory: `service.py`, its neighbours, and `tonnage`."""
-        ignored = shutil.ignore_patterns("__pycache__", ".*")
+        ignored = shutil.ignore_patterns(*_NOT_IN_IMAGES)
         shutil.copytree(self.bento(name), directory, dirs_exist_ok=True, ignore=ignored)
         package = directory / "tonnage"
         package.mkdir()
@@ -65,6 +79,28 @@ class Sources:
                 shutil.copy(module, package)
         for subpackage in SERVED:
             shutil.copytree(self.package / subpackage, package / subpackage, ignore=ignored)
+
+    def lay_out_loadtest(self, directory: Path) -> None:
+        """Put what a load test runs from into a directory: the locustfile, its neighbours, and `tonnage`.
+
+        Raises:
+            RequirementError: the checkout has no load tests.
+        """
+        modules = [self.root / "loadtests" / name for name in LOCUST]
+        self._demand([*modules, self.requirements("loadtest")])
+        for module in modules:
+            shutil.copy(module, directory)
+        ignored = shutil.ignore_patterns(*_NOT_IN_IMAGES, *_NO_CLUSTER)
+        shutil.copytree(self.package, directory / "tonnage", ignore=ignored)
+
+    def _demand(self, paths: Sequence[Path]) -> None:
+        missing = [path.relative_to(self.root).as_posix() for path in paths if not path.is_file()]
+        if missing:
+            raise RequirementError(
+                f"images are built from a checkout of Tonnage, and this one lacks {', '.join(missing)}",
+                hint="Set `sources` in [packaging] to a checkout.",
+                sources=self.root,
+            )
 
 
 def code_digest(laid_out: Path) -> str:
