@@ -42,6 +42,9 @@ measure-serving: $(ENVIRONMENT) ## Measure embedding serving: speed beside its p
 measure-canary: $(ENVIRONMENT) ## Measure canaries: chance, stickiness, rollouts under load, bad releases; fails on a miss
 	$(BIN)/python loadtests/canary.py
 
+measure-load: $(ENVIRONMENT) ## Measure load: the gate on good and bad releases, load lines, predictions; fails on a miss
+	$(BIN)/python loadtests/load.py
+
 # ---- upkeep -----------------------------------------------------------------------------------
 
 env: $(ENVIRONMENT) ## The Python environment, exactly as locked
@@ -74,4 +77,4 @@ clean: ## Remove what was built here; caches outside the checkout stay
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
-.PHONY: up down serve test check quick measure-voyage measure-serving measure-canary env packages format lock clean help
+.PHONY: up down serve test check quick measure-voyage measure-serving measure-canary measure-load env packages format lock clean help

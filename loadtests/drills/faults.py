@@ -21,6 +21,7 @@ import yaml
 from drills.asking import RATE, asking
 from drills.scene import FAILURES, NAME, WORK, Scene, told
 from measures import Measure
+from spoiling import spoiling
 from tonnage.deployment.canary.tracks import CANARY
 
 LOOK_S = 0.5
@@ -28,42 +29,20 @@ LONGEST_S = 600
 SETTLED_S = 60
 """Seconds of stable alone, from which the judge learns how it is."""
 
-HOOK = '''
-import sys
-from importlib.machinery import PathFinder
+HOOK = spoiling(
+    "tonnage.serving.recommender",
+    """
 
-NAME = "tonnage.serving.recommender"
-
-
-class Finder:
-    """Finds one module as anybody would, and changes it once it has run."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name != NAME:
-            return None
-        sys.meta_path.remove(self)
-        spec = PathFinder.find_spec(name, path, target)
-        run = spec.loader.exec_module
-
-        def exec_module(module):
-            run(module)
-            spoil(module.Recommender)
-
-        spec.loader.exec_module = exec_module
-        return spec
-
-
-sys.meta_path.insert(0, Finder())
-
-
-def spoil(recommender):
+def spoil(module):
+    recommender = module.Recommender
     usual = recommender.recommend
 
     async def recommend(self, ask):
         return await spoiled(usual, self, ask)
 
     recommender.recommend = recommend
-'''
+""",
+)
 
 ERRS = """
 import random

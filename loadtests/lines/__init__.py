@@ -1,0 +1,1 @@
+"""Parts of `load.py`: the gate against releases that are bad on purpose, and load lines."""
