@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 REFUSED = 503
 
+YOUNG_S = 30.0
+"""A pod that was looked at for less may not have been measured yet: kubelets take their time."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
@@ -106,22 +109,36 @@ def grown(values: "pd.Series[float]") -> float:
     return float(np.where(steps >= 0, steps, after).sum())
 
 
+def unknown(rows: "pd.DataFrame", column: str, least: int = 1) -> list[str]:
+    """Pods of which a figure is not known so many times; those just begun are nobody's fault."""
+    pods = rows.groupby("pod")
+    looked_at_for = pods["at_s"].max() - pods["at_s"].min()
+    settled = looked_at_for.index[(looked_at_for >= YOUNG_S) | (looked_at_for.max() < YOUNG_S)]
+    known = pods[column].count()
+    return sorted(str(pod) for pod in settled if known[pod] < least)
+
+
 def cpu_per_answer(run: Run, slo: Slo) -> float | None:
     """CPU milliseconds of all pods for a good answer, between the first sample that counts and the last.
 
-    None when it was not sampled for every pod, or nothing was answered meanwhile.
+    None when it was not measured twice for every pod, or nothing was answered meanwhile.
     """
     rows = sampled(run, slo)
-    if rows is None or rows["cpu_s"].isna().any():
-        return None
-    rows = rows[rows["at_s"] >= slo.requests.warm_up_s]
-    if rows.empty:
+    rows = None if rows is None else rows[rows["at_s"] >= slo.requests.warm_up_s]
+    if rows is None or rows.empty or unknown(rows, "cpu_s", least=2):
         return None
     answered = asked(run, slo)
     begin, end = rows["at_s"].min(), rows["at_s"].max()
     answers = int((answered.good & (answered.at_s >= begin) & (answered.at_s < end)).sum())
-    used = sum(grown(pod["cpu_s"]) for _, pod in rows.groupby("pod"))
+    used = sum(_used(pod) for _, pod in rows.groupby("pod"))
     return 1000 * used / answers if answers else None
+
+
+def _used(pod: "pd.DataFrame") -> float:
+    """CPU seconds of a pod while it was looked at: it is measured more seldom, and at its own times."""
+    measured = pod.dropna(subset=["cpu_s"])
+    seconds = float(np.ptp(measured["at_s"].to_numpy())) if len(measured) else 0.0
+    return grown(measured["cpu_s"]) * float(np.ptp(pod["at_s"].to_numpy())) / seconds if seconds else 0.0
 
 
 def memory_peak(run: Run, slo: Slo) -> float | None:

@@ -1,8 +1,9 @@
 """What a cluster says of pods, made rows of a run. Pure.
 
-Whoever knows a figure best is asked first: the kubelet's cAdvisor knows what is charged to a container and
-how often it had to wait for its CPU limit; the metrics API knows memory alone, later; the pod knows its own
-queue, and its memory where nobody else may be asked.
+Whoever knows a figure best is asked first. A pod knows its own queue, and its memory as it is now; the
+kubelet measures every ten seconds or so, and tells of memory when the pod does not. What is charged to a
+container and how often it had to wait for its CPU limit only the kubelet knows, and when it measured that.
+The metrics API knows memory alone, later still.
 """
 
 import re
@@ -28,6 +29,12 @@ KUBELET = {
     "container_oom_events_total": "oom_events",
 }
 """Metrics of the kubelet that are read, and what they are here."""
+
+MEASURED_AT = "measured_at"
+"""When the kubelet measured a container's CPU time, seconds since 1970."""
+
+COUNTED = ("cpu_s", "periods", "throttled")
+"""What grows, and is told again until it is measured again."""
 
 OWN = {
     "tonnage_admission_queued": "queue",
@@ -70,7 +77,31 @@ def of_kubelet(text: str, *, namespace: str) -> dict[Whose, dict[str, float]]:
         if labels.get("namespace") == namespace and labels.get("container") not in {None, "", "POD"}:
             figures = found.setdefault((labels["pod"], labels["container"]), {})
             figures[KUBELET[sample.name]] = figures.get(KUBELET[sample.name], 0.0) + sample.value
+            if KUBELET[sample.name] == "cpu_s" and sample.timestamp is not None:
+                figures[MEASURED_AT] = float(sample.timestamp)
     return found
+
+
+def without_repeats(
+    told: Mapping[Whose, Mapping[str, float]], measured: Mapping[Whose, float]
+) -> dict[Whose, dict[str, float]]:
+    """What the kubelet says, without counters of pods that it has not measured since the look before. Pure.
+
+    Repeated, they would say that nothing was used meanwhile, and then that all of it was used at once.
+
+    Args:
+        told: of each container.
+        measured: when what was told before had been measured.
+    """
+    fresh = {
+        whose[0]
+        for whose, figures in told.items()
+        if MEASURED_AT not in figures or figures[MEASURED_AT] != measured.get(whose)
+    }
+    return {
+        whose: {name: each for name, each in figures.items() if whose[0] in fresh or name not in COUNTED}
+        for whose, figures in told.items()
+    }
 
 
 def of_pod(text: str) -> dict[str, float]:
@@ -83,7 +114,8 @@ def of_pod(text: str) -> dict[str, float]:
     for sample in _samples(text, OWN):
         if sample.name == "tonnage_memory_measured_bytes" and sample.labels.get("what") != "working_set":
             continue
-        figures[OWN[sample.name]] = figures.get(OWN[sample.name], 0.0) + sample.value
+        # A release of version 0.1 has, for a moment after each answer, one less than nobody in its queue.
+        figures[OWN[sample.name]] = figures.get(OWN[sample.name], 0.0) + max(0.0, sample.value)
     return figures
 
 
@@ -118,7 +150,9 @@ def _row(pod: Object, told: Told, since: datetime, ooms_before: Mapping[Whose, f
         for one in whose
     )
     memory = _total([each.memory for each in held])
-    working_set = _first(_sum(kubelet, "working_set"), memory, own.get("working_set"))
+    now = own.get("working_set")
+    # The container that tells it knows nothing of the pod's others.
+    working_set = _first(now if len(held) == 1 else None, _sum(kubelet, "working_set"), memory, now)
     periods = _sum(kubelet, "periods")
     return {
         "pod": name,

@@ -13,11 +13,11 @@ from tonnage.deployment.access import ClusterAccess
 from tonnage.deployment.judge.pods import Object, memory_told
 from tonnage.errors import ClusterError
 from tonnage.load.api_server import Ask, api_server
-from tonnage.load.readings import Told, Whose, of_kubelet, of_pod, rows
+from tonnage.load.readings import MEASURED_AT, Told, Whose, of_kubelet, of_pod, rows, without_repeats
 from tonnage.load.runs import SERVER, Columns
 
 EVERY_S = 5.0
-"""Seconds between two looks. The kubelet measures every ten or so; what ends in between is still told."""
+"""Seconds between two looks. The kubelet measures every ten or so: who looks as often knows when it did."""
 
 Read = TypeVar("Read")
 
@@ -39,6 +39,7 @@ class Sampler:
         self._since = datetime.now(UTC)
         self._seen: list[tuple[datetime, dict[str, Any]]] = []
         self._ooms: dict[Whose, float] = {}
+        self._measured: dict[Whose, float] = {}
         self.missing: dict[str, str] = {}
 
     def look(self) -> None:
@@ -92,7 +93,9 @@ class Sampler:
             for page in ("resource", "cadvisor"):
                 for whose, figures in self._kubelet(f"/api/v1/nodes/{node}/proxy/metrics/{page}").items():
                     kubelet.setdefault(whose, {}).update(figures)
-        return Told(pods=pods, kubelet=kubelet, memory=self._memory(), own=own)
+        fresh = without_repeats(kubelet, self._measured)
+        self._measured |= {whose: each[MEASURED_AT] for whose, each in kubelet.items() if MEASURED_AT in each}
+        return Told(pods=pods, kubelet=fresh, memory=self._memory(), own=own)
 
     def _own(self, path: str) -> Mapping[str, float]:
         return self._or_missing("pods' own metrics", lambda: of_pod(self._ask(path)), {})

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import theilslopes
 
 from tonnage.deployment.judge.verdict import Finding, Outcome
-from tonnage.load.figures import grown
+from tonnage.load.figures import grown, unknown
 from tonnage.load.runs import Facts
 from tonnage.load.slo import Slo
 
@@ -18,9 +18,6 @@ MIB = 2**20
 
 UNSEEN_S, UNSEEN_SHARE = 60.0, 0.2
 """Longest time without a sample: so many seconds, or so much of the run if that is longer."""
-
-YOUNG_S = 30.0
-"""A pod that was looked at for less may not have been measured yet: kubelets take their time."""
 
 FORESIGHT = 24
 """What grows for an hour tells of the next day, and no more."""
@@ -69,20 +66,11 @@ def _not_sampled(check: str, why: str) -> Finding:
     return Finding(check=check, outcome=Outcome.ERROR, reason=f"not sampled: {why}")
 
 
-def _unknown(rows: "pd.DataFrame", column: str, least: int = 1) -> list[str]:
-    """Pods of which a figure is not known so many times; those just begun are nobody's fault."""
-    pods = rows.groupby("pod")
-    looked_at_for = pods["at_s"].max() - pods["at_s"].min()
-    settled = looked_at_for.index[(looked_at_for >= YOUNG_S) | (looked_at_for.max() < YOUNG_S)]
-    known = pods[column].count()
-    return sorted(str(pod) for pod in settled if known[pod] < least)
-
-
 def _memory(rows: "pd.DataFrame", _facts: Facts, slo: Slo) -> Iterator[Finding]:
-    unknown = _unknown(rows, "memory_working_set")
+    unmeasured = unknown(rows, "memory_working_set")
     unlimited = sorted(rows.loc[rows["memory_limit"] == 0, "pod"].unique())
-    if unknown:
-        yield _not_sampled("memory", f"no working set of {_named(unknown)}")
+    if unmeasured:
+        yield _not_sampled("memory", f"no working set of {_named(unmeasured)}")
         return
     if unlimited:
         says = f"{_named(unlimited)} has no memory limit, so there is no share of it"
@@ -131,9 +119,9 @@ def _throttling(rows: "pd.DataFrame", _facts: Facts, slo: Slo) -> Iterator[Findi
         for name, pod in later.groupby("pod")
         if len(pod) > 1
     }
-    unknown = _unknown(limited, "throttled", least=2)
-    if unknown or not shares:
-        whose = _named(unknown) or "any pod after the warm-up"
+    unmeasured = unknown(limited, "throttled", least=2)
+    if unmeasured or not shares:
+        whose = _named(unmeasured) or "any pod after the warm-up"
         yield _not_sampled("throttling", f"fewer than two counts of CFS periods of {whose}")
         return
     worst = max(shares, key=lambda name: shares[name])
@@ -153,9 +141,9 @@ def _leak(rows: "pd.DataFrame", facts: Facts, slo: Slo) -> Iterator[Finding]:
     # Memory fills at first, with caches and arenas, and then stops: the second half tells whether it does.
     half = rows[rows["at_s"] >= facts.seconds - seconds / 2].dropna(subset=["memory_working_set"])
     pods = [pod for _, pod in half.groupby("pod") if _tells_of(pod, seconds / 2)]
-    unknown = _unknown(rows, "memory_working_set")
-    if unknown or not pods:
-        whose = _named(unknown) or "any pod"
+    unmeasured = unknown(rows, "memory_working_set")
+    if unmeasured or not pods:
+        whose = _named(unmeasured) or "any pod"
         yield _not_sampled("leak", f"fewer than {POINTS} working sets of {whose} in the second half")
         return
     grown_by = [_growth(pod) for pod in pods]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tonnage.errors import ClusterError
-from tonnage.load.readings import Told, of_kubelet, of_pod, rows
+from tonnage.load.readings import MEASURED_AT, Told, of_kubelet, of_pod, rows, without_repeats
 from tonnage.load.runs import SERVER
 from tonnage.load.sampling import Sampler
 
@@ -117,7 +117,7 @@ def test_a_pod_becomes_a_row_of_everything_that_is_known() -> None:
         "track": "stable",
         "bento": "retriever",
         "release": "r-20260301-0123abcd",
-        "memory_working_set": 300 * 2**20,
+        "memory_working_set": 200_000_000,
         "memory_limit": 512 * 2**20,
         "cpu_s": 65.25,
         "cpu_limit": 1.5,
@@ -176,10 +176,11 @@ def sampler(without: dict[str, str] | None = None, **changed: str) -> Sampler:
 @pytest.mark.parametrize(
     ("without", "memory", "named"),
     [
-        ([], 300 * 2**20, set()),
-        ([MEMORY], 300 * 2**20, {"the metrics API"}),
-        ([KUBELET], 250_000 * 2**10, {"the kubelet's CPU and memory"}),
+        ([], 200_000_000, set()),
         ([KUBELET, MEMORY], 200_000_000, {"the kubelet's CPU and memory", "the metrics API"}),
+        ([PODS_OWN], 300 * 2**20, {"pods' own metrics"}),
+        ([PODS_OWN, MEMORY], 300 * 2**20, {"pods' own metrics", "the metrics API"}),
+        ([PODS_OWN, KUBELET], 250_000 * 2**10, {"pods' own metrics", "the kubelet's CPU and memory"}),
         (
             [KUBELET, MEMORY, PODS_OWN],
             None,
@@ -211,6 +212,45 @@ def test_memory_is_told_by_whoever_may_be_asked(
 def test_no_pods_at_the_beginning_is_an_error(one: Sampler, says: str) -> None:
     with pytest.raises(ClusterError, match=says):
         one.look()
+
+
+def test_a_counter_is_told_once_for_each_time_that_it_was_measured() -> None:
+    """Told again, it would say that the pod stood still; and when it is measured, that it did all at once."""
+    pages = {KUBELET: CADVISOR}
+    one = Sampler(lambda path: {**API, **pages}[path], name="shop", namespace="shop")
+    one.look()
+    one.look()
+    pages[KUBELET] = CADVISOR.replace("1772366400123", "1772366410456").replace(" 65.25 ", " 70 ")
+    one.look()
+    columns = one.columns(started=datetime.now(UTC), seconds=60)
+    assert columns is not None
+    assert [list(columns[name]) for name in ("cpu_s", "periods")] == [[65.25, None, 70.0], [1200, None, 1200]]
+    assert None not in list(columns["memory_working_set"])
+
+
+def test_a_pod_of_two_containers_is_measured_when_either_is() -> None:
+    """Otherwise it would be only when both are at once."""
+    told = {(NAME, each): {"cpu_s": 1.0, MEASURED_AT: at} for each, at in (("retriever", 2.0), ("mesh", 1.0))}
+    before = dict.fromkeys(told, 1.0)
+    assert without_repeats(told, before) == told
+    assert without_repeats(told, {whose: each[MEASURED_AT] for whose, each in told.items()}) == {
+        whose: {MEASURED_AT: each[MEASURED_AT]} for whose, each in told.items()
+    }
+
+
+def test_one_container_does_not_speak_for_the_memory_of_two() -> None:
+    two = deepcopy(POD)
+    two["status"]["containerStatuses"].append({**two["status"]["containerStatuses"][0], "name": "mesh"})
+    two["spec"]["containers"].append({"name": "mesh", "resources": {"limits": {"memory": "64Mi"}}})
+    kubelet = {(NAME, each): {"working_set": 3e8} for each in ("retriever", "mesh")}
+    (row,) = rows(Told(pods=[two], kubelet=kubelet, own={NAME: of_pod(OWN)}), since=SINCE, ooms_before={})
+    assert row["memory_working_set"] == 600_000_000
+
+
+def test_nobody_in_the_queue_is_never_one_less() -> None:
+    """A gauge that is read between two counts; one such row, and no row of the run could be read."""
+    said = of_pod(OWN.replace('track="stable"} 3.0', 'track="stable"} -1.0'))
+    assert (said["queue"], said["in_flight"]) == (0.0, 4.0)
 
 
 def test_only_looks_around_the_run_are_of_the_run() -> None:
