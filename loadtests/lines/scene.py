@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tonnage.load.crowd import Crowd, Pods, load
 
 from large import Large, provide
 from measures import ROOT
@@ -26,6 +25,7 @@ from tonnage.deployment.embedded import cluster
 from tonnage.deployment.embedded.config import EmbeddedConfig
 from tonnage.deployment.helm import install, make_namespace
 from tonnage.errors import TonnageError
+from tonnage.load.crowd import Crowd, Pods, load
 from tonnage.load.runs import Run
 from tonnage.telemetry import Progress
 

@@ -2,9 +2,12 @@
 
 A request takes `a + b * g` seconds of a server, where g is what a search looks at: for a scan
 items * dimensions, for a graph log2(items) * dimensions, since a search of HNSW visits a number of nodes that
-grows with the logarithm (Malkov and Yashunin 2018, section 4.2). b differs somewhat between precisions. As
-many servers work as the pod has cores. The memory above what the plan keeps holds further requests, and who
-finds no room is refused; `queueing` says which rate that queue carries.
+grows with the logarithm (Malkov and Yashunin 2018, section 4.2). A larger graph also leaves the processor's
+caches, and is searched more widely for the same recall: from 25,000 to 400,000 items the time doubled, where
+the logarithm alone allows a quarter more. So the logarithm has an exponent, `growth`, which is fitted where
+there are graphs. b differs somewhat between precisions. As many servers work as the pod has cores. The memory
+above what the plan keeps holds further requests, and who finds no room is refused; `queueing` says which rate
+that queue carries.
 
 The parameters are positive, so their logarithms are fitted, by least squares of the logarithms of the rates.
 Each has a wide prior: what the points do not tell stays wide in the interval of what is predicted, instead of
@@ -31,6 +34,8 @@ WITHIN_90 = 1.645
 NOISE = 0.04
 """Standard deviation of the logarithm of a measured rate, at least: searches end that far from each other."""
 
+GRAPH = "hnsw"
+
 USABLE = 0.95
 """Share of a limit below which admission lets requests in, hence what a plan divides by."""
 
@@ -38,11 +43,16 @@ PRIORS = {
     "a": (math.log(2e-3), 2.0),
     "exact": (math.log(1e-8), 3.0),
     "hnsw": (math.log(1e-5), 3.0),
+    "growth": (0.0, 0.5),
     "request": (math.log(256 * 1024), 2.0),
     "kept": (math.log(16), 1.5),
 }
 """Mean and standard deviation of a parameter's logarithm: seconds for `a`; seconds per component looked at
-for the searches; bytes of a request inside; requests inside that the plan keeps room for."""
+for the searches; no unit for `growth`; bytes of a request inside; requests inside that the plan keeps room
+for."""
+
+USUAL_DEPTH = 17.0
+"""Logarithm of the items of a usual graph, about which `growth` turns: so it says nothing of the rest."""
 
 PRECISION_SPREAD = 0.3
 """Standard deviation of the logarithm of what one precision takes against another."""
@@ -75,7 +85,8 @@ class Throughput:
     """The fitted model of rates.
 
     Attributes:
-        names: of the parameters: `a`, the searches and precisions that were measured, `request`, `kept`.
+        names: of the parameters: `a`, the searches and precisions that were measured, `growth` where there
+            were graphs, `request`, `kept`.
         logs: their logarithms.
         covariance: of these.
         spread: standard deviation of the logarithm of a rate around the model.
@@ -98,7 +109,8 @@ class Throughput:
             raise LoadError("no highest rate was measured", hint="A model needs one at least.")
         searches = sorted({each.search for each in measured})
         precisions = sorted({each.place.precision for each in measured})
-        names = ("a", *searches, *precisions, "request", "kept")
+        growth = ("growth",) if GRAPH in searches else ()
+        names = ("a", *searches, *growth, *precisions, "request", "kept")
         means = np.array([PRIORS.get(name, (0.0, 0.0))[0] for name in names])
         widths = np.array([PRIORS.get(name, (0.0, PRECISION_SPREAD))[1] for name in names])
         rates = np.log([each.rate for each in measured])
@@ -133,7 +145,7 @@ class Throughput:
         search = variant.partition("-")[0]
         if search not in self.names:
             raise LoadError(
-                f"no {'graph' if search == 'hnsw' else 'scan'} was measured, so none can be predicted",
+                f"no {'graph' if search == GRAPH else 'scan'} was measured, so none can be predicted",
                 hint="Measure a line of a catalogue that is searched so.",
                 variant=variant,
             )
@@ -162,6 +174,9 @@ class Throughput:
 
 def _service_s(logs: dict[str, float], sample: Sample) -> float:
     factor = math.exp(logs[sample.search] + logs.get(sample.place.precision, 0.0))
+    if sample.search == GRAPH:
+        depth = math.log2(max(sample.items, 2)) / USUAL_DEPTH
+        factor *= depth ** (math.exp(logs["growth"]) - 1)
     return math.exp(logs["a"]) + factor * sample.looked_at
 
 
