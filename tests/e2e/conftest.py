@@ -65,9 +65,7 @@ def kubectl(cluster: ClusterAccess, config: DeploymentConfig) -> Kubectl:
 
 
 @pytest.fixture(scope="session")
-def voyage(
-    packaged: Callable[[Release, Project], Packaged], tmp_path_factory: pytest.TempPathFactory
-) -> Voyage:
+def voyage(packaged: Callable[..., Packaged], tmp_path_factory: pytest.TempPathFactory) -> Voyage:
     """Through the real stages, in the project's own `build/`: what `tonnage up` made is not made again."""
     project = Project.open(ROOT / "tonnage.toml")
     out = tmp_path_factory.mktemp("voyage")
@@ -80,7 +78,7 @@ def voyage(
     assert second.id != first.id
     users = pq.read_table(project.features / "rows" / "user_history.parquet", columns=["user_id"])
     return Voyage(
-        first=packaged(first, project),
+        first=packaged(first, project, people=project.data),
         second=packaged(second, project),
         features=project.features,
         users=tuple(dict.fromkeys(users.column("user_id").to_pylist()))[:20],
@@ -91,11 +89,14 @@ def voyage(
 @pytest.fixture(scope="session")
 def packaged(
     cluster: ClusterAccess, cluster_config: EmbeddedConfig, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Release, Project], Packaged]:
+) -> Callable[..., Packaged]:
     """Package a release into the cluster; all at one place: a later one brings its model only."""
     out = tmp_path_factory.mktemp("packaging")
 
-    def make(release: Release, project: Project) -> Packaged:
+    def kept(file: Path, release: Release) -> Path:
+        return file.rename(out / f"{release.id}-{file.name}")
+
+    def make(release: Release, project: Project, people: Path | None = None) -> Packaged:
         made = package(
             release,
             project.section("packaging", PackagingConfig),
@@ -103,7 +104,9 @@ def packaged(
             cache=cluster_config.cache / "layers",
             sink=stages.embedded_sink(cluster_config),
             progress=PROGRESS,
+            people=people,
         )
-        return Packaged(release=release.id, values=made.values_path.rename(out / f"{release.id}.yaml"))
+        loadtest = kept(made.loadtest_values, release) if made.loadtest_values else None
+        return Packaged(release=release.id, values=kept(made.values_path, release), loadtest=loadtest)
 
     return make

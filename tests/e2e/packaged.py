@@ -11,10 +11,17 @@ from tonnage.releases.release import open_release
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packaged:
-    """A release whose images are in the cluster."""
+    """A release whose images are in the cluster.
+
+    Args:
+        release: its id.
+        values: the Helm values that pin its images.
+        loadtest: those that pin the image of its load test, if that was made.
+    """
 
     release: str
     values: Path
+    loadtest: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
