@@ -16,8 +16,8 @@ UNPACKED = 1 / 600
 COPIES = 8
 """Of each vector, float32."""
 
-SLOWER = 1.25
-"""Times its own work that a request takes besides: the network and the protocol are not slower."""
+SLOWER = 2.0
+"""Times its own work that a request takes besides; the network and the protocol are not slower."""
 
 _ANSWER = """
 
@@ -61,7 +61,7 @@ def spoiled(usual, self, request):
     return answer
 """,
 )
-"""Works twice as long on each request, and a little more, since not all of an answer's time is its own."""
+"""Works three times as long on each request, so that whoever asks waits about twice as long."""
 
 EXCEEDS = spoiling(
     RETRIEVER,
