@@ -45,7 +45,9 @@ def judged(pairs: Sequence[Pair], slo: Path, *, rate: float, seconds: float) -> 
     return [
         passing(f"an equal release, {len(alone)} {what}, each by its limits", alone),
         passing(
-            f"an equal release, {what} in turn with kept ones, each {WINDOW} pairs in a row compared", beside
+            f"an equal release, {len(pairs)} pairs of {what}, in turn with kept ones, every {WINDOW} pairs in"
+            " a row compared",
+            beside,
         ),
     ]
 
