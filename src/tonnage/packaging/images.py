@@ -109,7 +109,10 @@ class Layout(LayerStore):
         """Name images in the index, before those of the release before, and remove everything older."""
         named = {image.name: self._named(image.digest, image.name) for image in images}
         former = [each for each in self._index() if each["annotations"][NAME] not in named]
-        releases = list(dict.fromkeys(_tag(each) for each in former))[: _KEPT_RELEASES - 1]
+        # An image of these releases that is not among these, such as their load test's, is none of another.
+        present = dict.fromkeys(image.release for image in images)
+        before = dict.fromkeys(_tag(each) for each in former if _tag(each) not in present)
+        releases = {*present, *list(before)[: _KEPT_RELEASES - 1]}
         manifests = [*named.values(), *(each for each in former if _tag(each) in releases)]
         with whole_file(self.directory / "oci-layout") as fresh:
             fresh.write_bytes(_canonical({"imageLayoutVersion": "1.0.0"}))

@@ -29,9 +29,17 @@ class Dock:
     def layout(self) -> Layout:
         return Layout(self.out / "images")
 
-    def package(self, release: Release, sink: ImageSink | None = None) -> Packaged:
+    def package(
+        self, release: Release, sink: ImageSink | None = None, people: Path | None = None
+    ) -> Packaged:
         return package(
-            release, PackagingConfig(), self.out, cache=self.cache, sink=sink or OnDisk(), progress=Silent()
+            release,
+            PackagingConfig(),
+            self.out,
+            cache=self.cache,
+            sink=sink or OnDisk(),
+            progress=Silent(),
+            people=people,
         )
 
 

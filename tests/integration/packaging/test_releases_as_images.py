@@ -1,15 +1,20 @@
 """Three images of a release: small, made once, and moved one layer at a time."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from socket import socket
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from tests.integration.packaging.conftest import Dock
 
 from tonnage.deployment.embedded.debian import unpacked
 from tonnage.packaging.config import BENTOS
+from tonnage.packaging.loadtest import HOME
 from tonnage.packaging.pipeline import Packaged
 from tonnage.packaging.sinks import Loaded, Registry
 from tonnage.releases.release import open_release
@@ -37,6 +42,25 @@ def test_a_second_release_changes_only_the_model_layer(
 def test_the_three_images_of_a_release_share_its_layer(packaged: tuple[Packaged, Packaged]) -> None:
     """Gigabytes of a large catalogue are compressed, moved and unpacked once, not three times."""
     assert len({image.layers[3].digest for image in packaged[0].built.values()}) == 1
+
+
+def test_the_load_tests_image_takes_base_and_release_from_the_bentos_and_changes_none_of_them(
+    dock: Dock, packaged: tuple[Packaged, Packaged], tmp_path: Path
+) -> None:
+    """Whoever asks for a load test must not roll the shop by it."""
+    pq.write_table(pa.table({"user_id": ["somebody"]}), tmp_path / "interactions.parquet")
+    made = dock.package(dock.second, people=tmp_path)
+    assert {bento: made.images[bento] for bento in BENTOS} == packaged[1].images
+    layers = {layer.role: layer.digest for layer in made.built["loadtest"].layers}
+    assert list(layers) == ["base", "environment", "code", "model", "people"]
+    served = {layer.role: layer.digest for layer in made.built["ranker"].layers}
+    assert (layers["base"], layers["model"]) == (served["base"], served["model"])
+    assert made.loadtest_values is not None
+    pinned = yaml.safe_load(made.loadtest_values.read_text(encoding="utf-8"))["image"]
+    assert pinned["digest"] == made.images["loadtest"].digest
+    config = json.loads(dock.layout.blob(made.built["loadtest"].config).read_bytes())["config"]
+    assert "ExposedPorts" not in config
+    assert config["WorkingDir"] == HOME
 
 
 def test_a_bento_holds_its_release_for_whoever_serves_it_without_an_image(

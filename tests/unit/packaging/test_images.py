@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,19 @@ def test_an_archive_leaves_out_what_the_receiver_has(layout: Layout, tmp_path: P
     with tarfile.open(tmp_path / "second.tar") as archive:
         blobs = {f"sha256:{Path(name).name}" for name in archive.getnames() if name.startswith("blobs/")}
     assert blobs == {second.digest, second.config, second.layers[-1].digest}
+
+
+def test_packaging_without_the_load_test_keeps_its_image_and_the_release_before(
+    layout: Layout, tmp_path: Path
+) -> None:
+    """An image of the same release that is not made this time is no release of its own."""
+    first = image(layout, tmp_path, "r-1")
+    layout.publish([first])
+    second = image(layout, tmp_path, "r-2")
+    load = replace(second, bento="loadtest", name="localhost/tonnage/loadtest:r-2")
+    layout.publish([second, load])
+    layout.publish([second])
+    index = json.loads((layout.directory / "index.json").read_bytes())
+    names = [each["annotations"]["org.opencontainers.image.ref.name"] for each in index["manifests"]]
+    assert names == [second.name, load.name, first.name]
+    assert all(layout.blob(digest).exists() for digest in first.blobs)
