@@ -226,9 +226,12 @@ def test_a_run_that_no_service_could_pass_ends_with_1(load: Load, config: Deploy
     assert "verdict: fail" in ended.log
 
 
-def test_a_host_that_is_no_recommender_ends_with_3_and_one_sentence(load: Load):
+def test_a_host_that_is_no_recommender_ends_with_3_and_one_sentence(load: Load, cluster: ClusterAccess):
     host = "prometheus.monitoring"
     ended = load("stranger", host=f"http://{host}:9090", yesLoad=host, slo=LENIENT)
     assert ended.exit_code == 3, ended.log
     assert f"locust: http://{host}:9090 answers, but not as a recommender does" in ended.log
     assert "Traceback" not in ended.log
+    # Nobody told them, and they do not wait for it: their master's name is gone.
+    workers = ("--namespace", NAMESPACE, "wait", "--for=jsonpath={.status.ready}=0", "--timeout=90s")
+    cluster.run_kubectl(*workers, "job/stranger-workers-1", timeout_s=120)
