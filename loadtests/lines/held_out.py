@@ -109,20 +109,6 @@ def guesses(model: Model, held_out: Sequence[LoadLine]) -> list[Guess]:
     ]
 
 
-def only(line: LoadLine, limit: int) -> LoadLine:
-    """The points of a line at one memory limit, bytes."""
-    return _with(line, [each for each in line.points if each.place.memory_limit_bytes == limit])
-
-
-def without(line: LoadLine, limit: int) -> LoadLine:
-    """The other points."""
-    return _with(line, [each for each in line.points if each.place.memory_limit_bytes != limit])
-
-
-def _with(line: LoadLine, points: Sequence[Point]) -> LoadLine:
-    return line.model_copy(update={"points": tuple(points)})
-
-
 def named(items: int, place: Place) -> str:
     """Where that is."""
     return f"{items:,} items, {place.precision} at {place.memory_limit_bytes // MIB}Mi"

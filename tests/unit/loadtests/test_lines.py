@@ -10,7 +10,7 @@ from tests.factories.simulated_service import Retriever
 
 from lines.equal import passing, windows
 from lines.faults import COPIES, EXCEEDS, LEAKS, SLOW
-from lines.held_out import alike, error, only, without
+from lines.held_out import alike, error
 from tonnage.deployment.judge.verdict import Finding, Outcome, Verdict, together
 from tonnage.load.line import LoadLine
 from tonnage.load.slo import Slo
@@ -127,14 +127,6 @@ def test_predictions_are_judged_by_points_that_the_model_did_not_see(line: LoadL
     assert not error(fitted, [line.model_copy(update={"points": tuple(twice)})]).holds
     nothing = error(fitted, [line.model_copy(update={"points": ()})])
     assert not nothing.holds
-
-
-def test_the_points_of_a_limit_and_the_others_are_the_line(line: LoadLine):
-    limit = line.points[0].place.memory_limit_bytes
-    some, others = only(line, limit), without(line, limit)
-    assert len(some.points) + len(others.points) == len(line.points)
-    assert not [each for each in others.points if each.place.memory_limit_bytes == limit]
-    assert all(each.place.memory_limit_bytes == limit for each in some.points)
 
 
 @pytest.mark.parametrize(("bad", "holds"), [(0, True), (1, True), (2, False)])
