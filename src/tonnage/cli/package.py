@@ -81,14 +81,14 @@ def package(
     from tonnage.packaging.pipeline import package as make
     from tonnage.packaging.store import LayerStore
 
-    opened = Project.open(project)
-    config = opened.section("packaging", PackagingConfig)
-    chosen = stages.release_named(opened, release)
     tool = _TOOLS.get(backend)
     if tool is not None and loadtest:
         raise ConfigError(
             "the load test is no bento, so BentoML does not make its image", hint="--backend oci"
         )
+    opened = Project.open(project)
+    config = opened.section("packaging", PackagingConfig)
+    chosen = stages.release_named(opened, release)
     if tool is not None:
         where = _destination(registry, plain_http=plain_http, on_disk=on_disk)
         packaged = containerize(
