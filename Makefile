@@ -67,7 +67,7 @@ LOCK := uv pip compile pyproject.toml --python-version 3.11 --python-platform x8
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 
 lock: $(ENVIRONMENT) ## Lock the dependencies again, with hashes and without index addresses
-	for extra in retriever ranker recommender pipeline dev; do \
+	for extra in retriever ranker recommender loadtest pipeline dev; do \
 		$(BIN)/$(LOCK) --extra $$extra --output-file requirements/$$extra.txt; \
 	done
 

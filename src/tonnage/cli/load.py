@@ -148,11 +148,11 @@ def sample(
 ) -> None:
     """Look at the deployment's pods until the run is written, and add what was seen to it.
 
-    Start it beside Locust. Memory, CPU and throttling come from the kubelet (this needs the right to get
-    `nodes/proxy`), else memory from metrics-server, else from the pods themselves; queue and refusals from
-    the pods; restarts and OOMKills from their states. What nobody tells is left empty, is named at the end,
-    and is an error in `tonnage load gate` where the objective asks for it. Ctrl-C ends it; a run that is
-    there by then gets what was seen.
+    Start it beside Locust. Memory, queue and refusals come from the pods themselves, CPU and throttling from
+    the kubelet (this needs the right to get `nodes/proxy`), restarts and OOMKills from the pods' states.
+    Memory that a pod does not tell is the kubelet's or metrics-server's. What nobody tells is left empty, is
+    named at the end, and is an error in `tonnage load gate` where the objective asks for it. Ctrl-C ends it;
+    a run that is there by then gets what was seen.
     """
     from tonnage.load.runs import FACTS_FILE
     from tonnage.load.sampling import sampling
