@@ -40,11 +40,13 @@ class Fleet:
         cluster: where it runs.
         stable: id of the release of `retriever` and `ranker`.
         canary: id of the release of `retriever-canary`.
+        values: Helm values of both releases.
     """
 
     cluster: ClusterAccess
     stable: str
     canary: str
+    values: tuple[Path, Path]
 
     def address(self, service: str, namespace: str = NAMESPACE) -> str:
         """Of a Service."""
@@ -99,7 +101,13 @@ def fleet(
             RANKER_IMAGE=stable["ranker"],
             CANARY_IMAGE=canary["retriever"],
         )
-        yield Fleet(cluster=with_kserve, stable=made[0].release, canary=made[1].release)
+        first, second = made
+        yield Fleet(
+            cluster=with_kserve,
+            stable=first.release,
+            canary=second.release,
+            values=(first.values, second.values),
+        )
     finally:
         with_kserve.run_kubectl("delete", "namespace", NAMESPACE, GRAPHS, "--wait", timeout_s=180)
 
