@@ -117,7 +117,7 @@ def run(
             env={**os.environ, **(environment or {})},
         )
     except FileNotFoundError as error:
-        raise RequirementError(f"there is no command {command[0]}", hint=f"Install {tool}.") from error
+        raise RequirementError(f"there is no command {command[0]}.", hint=f"Install {tool}.") from error
     except subprocess.TimeoutExpired as error:
         raise ClusterError(f"{tool} took more than {timeout_s:.0f} s", command=" ".join(command)) from error
     if ended.returncode != 0:

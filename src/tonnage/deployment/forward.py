@@ -48,7 +48,7 @@ def forwarded(access: ClusterAccess, target: str, port: int, *, namespace: str) 
             env={**os.environ, **access.environment},
         )
     except FileNotFoundError as error:
-        raise RequirementError(f"there is no command {access.kubectl}", hint="Install kubectl.") from error
+        raise RequirementError(f"there is no command {access.kubectl}.", hint="Install kubectl.") from error
     with process:
         try:
             yield _local_port(process, target)

@@ -199,7 +199,7 @@ def _running(
     try:
         helm = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, text=True, env=environment)
     except FileNotFoundError as error:
-        raise RequirementError(f"there is no command {access.helm}", hint="Install Helm 4.") from error
+        raise RequirementError(f"there is no command {access.helm}.", hint="Install Helm 4.") from error
     with helm:
         try:
             yield helm

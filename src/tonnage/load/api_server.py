@@ -96,7 +96,7 @@ def _through_kubectl(access: ClusterAccess) -> Iterator[Ask]:
                 )
         except FileNotFoundError as error:
             raise RequirementError(
-                f"there is no command {access.kubectl}", hint="Install kubectl."
+                f"there is no command {access.kubectl}.", hint="Install kubectl."
             ) from error
         with process:
             try:

@@ -1,6 +1,7 @@
 """From a load line to pods that carry what was planned; and a cluster that is left as it was."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -73,8 +74,14 @@ def measuring(workshop: Path, config: DeploymentConfig, *more: str, name: str = 
     ]
 
 
-def ended(command: Sequence[str], *, timeout: float = 600) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+def ended(
+    command: Sequence[str], *, timeout: float = 600, tools: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A command to its end, with the cluster's tools on the PATH if they are named."""
+    environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"} if tools else None
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )
 
 
 def retriever(kubectl: Kubectl) -> dict[str, Any]:
@@ -195,7 +202,7 @@ def loading(
 
 
 def test_interrupted_it_puts_the_limit_back_and_writes_what_it_knows(
-    line: LoadLine, workshop: Path, config: DeploymentConfig, kubectl: Kubectl
+    shop: Shop, workshop: Path, config: DeploymentConfig, kubectl: Kubectl
 ):
     """By SIGTERM, which takes the way of Ctrl-C: a shell starts what runs beside it deaf to SIGINT."""
     name = "interrupted"
@@ -216,7 +223,7 @@ def test_interrupted_it_puts_the_limit_back_and_writes_what_it_knows(
     kept = read_line(workshop / name / "load-line.json")
     assert [point.ending for point in kept.points] == ["interrupted"]
     assert (workshop / name / "load-line.html").exists()
-    assert line
+    assert shop.slate(None).status == 200
 
 
 def test_who_may_not_resize_is_told_before_anything_changes(
@@ -224,9 +231,9 @@ def test_who_may_not_resize_is_told_before_anything_changes(
 ):
     """And who may, but sees no pod's memory."""
     before = retriever(kubectl)["metadata"]["uid"]
-    kubeconfig = guest(workshop, cluster, config, kubectl)
+    kubeconfig, tools = guest(workshop, cluster, config, kubectl), Path(cluster.helm).parent
     try:
-        refused = as_guest(workshop, config, kubeconfig, shop.gateway)
+        refused = as_guest(workshop, config, kubeconfig, shop.gateway, tools)
         assert refused.returncode == 6, (refused.stdout, refused.stderr)
         assert "may not change the limits of running pods" in refused.stderr
         assert "--restart" in refused.stderr
@@ -235,7 +242,7 @@ def test_who_may_not_resize_is_told_before_anything_changes(
         kubectl(
             "create", "rolebinding", "resizes", "--role=resizes", f"--serviceaccount={config.namespace}:guest"
         )
-        blind = as_guest(workshop, config, kubeconfig, shop.gateway)
+        blind = as_guest(workshop, config, kubeconfig, shop.gateway, tools)
         assert blind.returncode == 8, (blind.stdout, blind.stderr)
         assert "nobody tells how much memory the retriever uses" in blind.stderr
         assert "metrics-server" in blind.stderr
@@ -272,7 +279,7 @@ def guest(workshop: Path, cluster: ClusterAccess, config: DeploymentConfig, kube
 
 
 def as_guest(
-    workshop: Path, config: DeploymentConfig, kubeconfig: Path, host: str
+    workshop: Path, config: DeploymentConfig, kubeconfig: Path, host: str, tools: Path
 ) -> subprocess.CompletedProcess[str]:
     project = workshop / "guest"
     project.mkdir(exist_ok=True)
@@ -281,4 +288,4 @@ def as_guest(
         (project / "build").symlink_to(ROOT / "build")
     command = measuring(workshop, config, "--memory-limit", "560Mi", name="guest-line")
     command[command.index("--project") + 1] = str(project / "tonnage.toml")
-    return ended([*command, "--host", host])
+    return ended([*command, "--host", host], tools=tools)
