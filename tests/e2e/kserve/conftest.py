@@ -40,13 +40,11 @@ class Fleet:
         cluster: where it runs.
         stable: id of the release of `retriever` and `ranker`.
         canary: id of the release of `retriever-canary`.
-        values: Helm values of both releases.
     """
 
     cluster: ClusterAccess
     stable: str
     canary: str
-    values: tuple[Path, Path]
 
     def address(self, service: str, namespace: str = NAMESPACE) -> str:
         """Of a Service."""
@@ -81,17 +79,22 @@ def remove(cluster: ClusterAccess, manifests: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def fleet(
-    with_kserve: ClusterAccess,
-    packaged: Callable[[Release, Project], Packaged],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Fleet]:
-    """Nobody trained the releases: what matters is that KServe runs them and answers are their own."""
+def two_releases(
+    packaged: Callable[[Release, Project], Packaged], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Packaged, Packaged]:
+    """Nobody trained them: what matters is that KServe runs them and answers are their own."""
     root = tmp_path_factory.mktemp("fleet")
     (root / "tonnage.toml").touch()
     project = Project.open(root / "tonnage.toml")
-    made = [packaged(release(root / str(seed), seed=seed), project) for seed in (7, 8)]
-    stable, canary = (_images(each.values) for each in made)
+    first, second = (packaged(release(root / str(seed), seed=seed), project) for seed in (7, 8))
+    return first, second
+
+
+@pytest.fixture(scope="module")
+def fleet(with_kserve: ClusterAccess, two_releases: tuple[Packaged, Packaged]) -> Iterator[Fleet]:
+    """InferenceServices of both, and the graph."""
+    first, second = two_releases
+    stable, canary = (_images(each.values) for each in two_releases)
     make_namespace(with_kserve, NAMESPACE)
     with_kserve.run_kubectl("create", "namespace", GRAPHS)
     try:
@@ -101,13 +104,7 @@ def fleet(
             RANKER_IMAGE=stable["ranker"],
             CANARY_IMAGE=canary["retriever"],
         )
-        first, second = made
-        yield Fleet(
-            cluster=with_kserve,
-            stable=first.release,
-            canary=second.release,
-            values=(first.values, second.values),
-        )
+        yield Fleet(cluster=with_kserve, stable=first.release, canary=second.release)
     finally:
         with_kserve.run_kubectl("delete", "namespace", NAMESPACE, GRAPHS, "--wait", timeout_s=180)
 
