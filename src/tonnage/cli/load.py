@@ -181,13 +181,11 @@ def _await(file: Path) -> None:
 
 
 def _add(folder: Path, sampler: "Sampler") -> None:
-    from tonnage.load.runs import Run, write_server
+    from tonnage.load.sampling import add_samples
 
-    facts = Run(folder).facts
-    columns = sampler.columns(started=facts.started, seconds=facts.seconds)
+    columns = add_samples(folder, sampler)
     if columns is None:
         raise LoadError("no pod was looked at during the run", folder=folder)
-    write_server(folder, columns)
     typer.echo(f"{len(columns['pod'])} samples of {len(set(columns['pod']))} pods added to {folder}")
     for what, why in sampler.missing.items():
         typer.echo(f"not always read: {what}: {why}", err=True)

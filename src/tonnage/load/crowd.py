@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from tonnage.deployment.access import ClusterAccess
 from tonnage.errors import LoadError, RequirementError
-from tonnage.load.runs import FACTS_FILE, Run, require_free, write_server
-from tonnage.load.sampling import EVERY_S, sampling
+from tonnage.load.runs import FACTS_FILE, Run, require_free
+from tonnage.load.sampling import EVERY_S, add_samples, sampling
 
 if TYPE_CHECKING:
     from tonnage.load.sampling import Sampler
@@ -111,7 +111,7 @@ def load(arguments: Sequence[str], folder: Path, *, pods: Pods | None = None, lo
     if not (folder / FACTS_FILE).exists() and not interrupted:
         raise LoadError("Locust wrote no run", hint=_last_words(log), folder=folder)
     if sampler is not None and (folder / FACTS_FILE).exists():
-        _add(folder, sampler)
+        add_samples(folder, sampler)
     if interrupted:
         raise KeyboardInterrupt
     return Run(folder)
@@ -151,10 +151,3 @@ def _last_words(log: Path | None) -> str:
     said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     ours = [line.removeprefix("locust: ") for line in said if line.startswith("locust: ")]
     return (ours or said or ["It said nothing."])[-1]
-
-
-def _add(folder: Path, sampler: "Sampler") -> None:
-    facts = Run(folder).facts
-    columns = sampler.columns(started=facts.started, seconds=facts.seconds)
-    if columns is not None:
-        write_server(folder, columns)

@@ -136,9 +136,18 @@ def cpu_per_answer(run: Run, slo: Slo) -> float | None:
 
 def _used(pod: "pd.DataFrame") -> float:
     """CPU seconds of a pod while it was looked at: it is measured more seldom, and at its own times."""
+    return (cpu_cores(pod) or 0.0) * float(np.ptp(pod["at_s"].to_numpy()))
+
+
+def cpu_cores(pod: "pd.DataFrame") -> float | None:
+    """What a pod used on average, between its first measurement and its last; None with fewer than two.
+
+    Args:
+        pod: its samples, by time.
+    """
     measured = pod.dropna(subset=["cpu_s"])
     seconds = float(np.ptp(measured["at_s"].to_numpy())) if len(measured) else 0.0
-    return grown(measured["cpu_s"]) * float(np.ptp(pod["at_s"].to_numpy())) / seconds if seconds else 0.0
+    return grown(measured["cpu_s"]) / seconds if seconds else None
 
 
 def memory_peak(run: Run, slo: Slo) -> float | None:

@@ -123,8 +123,8 @@ class Moving:
         [container] = template["spec"]["template"]["spec"]["containers"]
         if limit := container["resources"].get("limits", {}).get("memory"):
             # A pod that outlived the upgrade has its limit still; the autoscaler may have brought others.
+            requested = container["resources"].get("requests", {})
             for pod in self._serving():
-                requested = container["resources"].get("requests", {})
                 self._resize(pod, int(parse_quantity(limit)), requested=requested)
         self._touched = False
 

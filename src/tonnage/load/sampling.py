@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from tonnage.deployment.judge.pods import Object, memory_told
 from tonnage.errors import ClusterError
 from tonnage.load.api_server import Ask, api_server
 from tonnage.load.readings import MEASURED_AT, Told, Whose, of_kubelet, of_pod, rows, without_repeats
-from tonnage.load.runs import SERVER, Columns
+from tonnage.load.runs import SERVER, Columns, Run, write_server
 
 EVERY_S = 5.0
 """Seconds between two looks. The kubelet measures every ten or so: who looks as often knows when it did."""
@@ -124,6 +125,19 @@ def _port(pod: Object) -> int | None:
         return None
     ports = (port for each in pod["spec"]["containers"] for port in each.get("ports", []))
     return next((port["containerPort"] for port in ports if port.get("name") == "http"), None)
+
+
+def add_samples(folder: Path, sampler: Sampler) -> Columns | None:
+    """Add to a run what was seen during it; None when nothing was.
+
+    Raises:
+        LoadError: there is no run.
+    """
+    facts = Run(folder).facts
+    columns = sampler.columns(started=facts.started, seconds=facts.seconds)
+    if columns is not None:
+        write_server(folder, columns)
+    return columns
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tonnage.deployment.judge.verdict import Outcome, Verdict
-from tonnage.load.figures import asked, grown
+from tonnage.load.figures import asked, cpu_cores
 from tonnage.load.line import Try, Usage
 from tonnage.load.runs import Run
 from tonnage.load.slo import Slo
@@ -84,7 +84,7 @@ def _usage(rows: "pd.DataFrame") -> dict[str, Usage]:
 
 
 def _of_pods(rows: "pd.DataFrame") -> Usage | None:
-    cpu = [_cores(pod.dropna(subset=["cpu_s"])) for _, pod in rows.groupby("pod")]
+    cpu = [cpu_cores(pod.sort_values("at_s")) for _, pod in rows.groupby("pod")]
     memory, limit = rows["memory_working_set"].max(), int(rows["memory_limit"].max())
     if any(each is None for each in cpu) or np.isnan(memory):
         return None
@@ -94,9 +94,3 @@ def _of_pods(rows: "pd.DataFrame") -> Usage | None:
         memory_bytes=int(memory),
         memory_limit_bytes=limit or None,
     )
-
-
-def _cores(pod: "pd.DataFrame") -> float | None:
-    """What a pod used, between the first and the last time that somebody knew."""
-    seconds = float(pod["at_s"].max() - pod["at_s"].min()) if len(pod) > 1 else 0.0
-    return grown(pod.sort_values("at_s")["cpu_s"]) / seconds if seconds else None
