@@ -19,6 +19,7 @@ from tonnage.deployment.deploying import deploy
 from tonnage.deployment.embedded import cluster
 from tonnage.deployment.embedded.config import EmbeddedConfig
 from tonnage.deployment.helm import uninstall
+from tonnage.deployment.revisions import merged
 from tonnage.errors import RequirementError, TonnageError
 from tonnage.serving.memory.quantity import read_quantity
 from tonnage.telemetry import Progress
@@ -133,16 +134,6 @@ def pod_limit(bento: str) -> int:
     """Bytes that the chart gives a pod by default."""
     values = yaml.safe_load((own_chart() / "values.yaml").read_text(encoding="utf-8"))
     return read_quantity(values[bento]["resources"]["limits"]["memory"])
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Helm's own way to lay values over values: maps are merged, everything else is replaced. Pure."""
-    result = dict(base)
-    for key, value in over.items():
-        mine = result.get(key)
-        both = isinstance(mine, Mapping) and isinstance(value, Mapping)
-        result[key] = merged(mine, value) if both else value  # type: ignore[arg-type]
-    return result
 
 
 def _alone(host: str) -> dict[str, Any]:

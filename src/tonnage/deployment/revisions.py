@@ -84,3 +84,13 @@ def revalue(
         # kubectl owns what `kubectl rollout undo` put back, and the autoscaler its number of pods.
         arguments.append("--force-conflicts")
     access.run_helm(*arguments, stdin=json.dumps(values), timeout_s=timeout_s + 10)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Helm's own way to lay values over values: maps are merged, everything else is replaced. Pure."""
+    result = dict(base)
+    for key, value in over.items():
+        mine = result.get(key)
+        both = isinstance(mine, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(mine, value) if both else value  # type: ignore[arg-type]
+    return result

@@ -6,6 +6,7 @@ from typing import Any
 from kubernetes.utils.quantity import parse_quantity
 
 from tonnage.deployment.canary.tracks import STABLE
+from tonnage.deployment.revisions import merged
 from tonnage.load.line import Place
 from tonnage.packaging.config import BENTOS
 
@@ -39,7 +40,7 @@ def values_at(values: Values, place: Place, pods: Sequence[Object]) -> dict[str,
         "resources": {"limits": {"memory": limit}, "requests": {"memory": _request(pods, limit)}},
     }
     overrides = track.get("overrides") or {}
-    changed = {**overrides, BENTO: _merged(overrides.get(BENTO) or {}, at)}
+    changed = {**overrides, BENTO: merged(overrides.get(BENTO) or {}, at)}
     tracks = {STABLE: {**track, "replicas": replicas, "overrides": changed}}
     return {**values, "tracks": tracks}
 
@@ -49,16 +50,6 @@ def _request(pods: Sequence[Object], limit: str) -> str:
     [container, *_] = [c for each in pods if component(each) == BENTO for c in each["spec"]["containers"]]
     asked = container.get("resources", {}).get("requests", {}).get("memory", "0")
     return str(min(parse_quantity(asked), parse_quantity(limit)))
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in over.items():
-        mine = result.get(key)
-        result[key] = (
-            _merged(mine, value) if isinstance(mine, Mapping) and isinstance(value, Mapping) else value
-        )
-    return result
 
 
 def resize_patch(

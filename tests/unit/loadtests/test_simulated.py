@@ -3,8 +3,8 @@
 import numpy as np
 
 from latency import quantile
-from shops import merged
 from simulated import Shape, Simulated
+from tonnage.deployment.revisions import merged
 
 SHAPE = Shape(items=3_000, dimensions=16, users=20)
 
