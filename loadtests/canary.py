@@ -15,8 +15,8 @@ import sys
 from collections.abc import Callable, Mapping
 
 from drills import chance, faults, moves, scaling, sticky
-from drills.scene import FAILURES, Scene, scene, told
-from measures import Measure, report
+from drills.scene import Scene, scene
+from measures import FAILURES, Measure, report, unmeasured
 from shops import running_cluster
 from tonnage.telemetry import Progress, Spoken
 
@@ -60,14 +60,10 @@ def on_cluster(parts: list[str], progress: Progress) -> list[Measure]:
                     shop.calm()
                     measures += ON_CLUSTER[name](shop)
                 except FAILURES as error:
-                    measures.append(_unmeasured(name, error))
+                    measures.append(unmeasured(name, error))
     except FAILURES as error:
-        measures.append(_unmeasured("the embedded cluster", error))
+        measures.append(unmeasured("the embedded cluster", error))
     return measures
-
-
-def _unmeasured(name: str, error: BaseException) -> Measure:
-    return Measure(name=name, target="can be measured", measured=told(error), holds=False)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from lines import gate, walks
-from lines.scene import FAILURES, NAME, made, stall, told
-from measures import Measure, report
+from lines.scene import NAME, made, stall
+from measures import FAILURES, Measure, report, unmeasured
 from shops import running_cluster
 from tonnage.deployment.embedded.config import EmbeddedConfig
 from tonnage.telemetry import Progress, Spoken
@@ -84,7 +84,7 @@ def part(name: str, measures: list[Measure], progress: Progress) -> Iterator[Non
         with progress.stage(name):
             yield
     except FAILURES as error:
-        measures.append(Measure(name=name, target="can be measured", measured=told(error), holds=False))
+        measures.append(unmeasured(name, error))
 
 
 if __name__ == "__main__":

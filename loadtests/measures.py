@@ -3,11 +3,17 @@
 import json
 import os
 import platform
+import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tonnage.errors import TonnageError
+
 ROOT = Path(__file__).parents[1]
+
+FAILURES = (TonnageError, OSError, RuntimeError, ValueError, KeyError, subprocess.SubprocessError)
+"""What can go wrong with one part without being a mistake of ours in every other one too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +51,17 @@ def at_least(name: str, limit: float, figure: float, unit: str = "") -> Measure:
         measured=f"{figure:.4g} {unit}".strip(),
         holds=figure >= limit,
     )
+
+
+def unmeasured(name: str, error: BaseException) -> Measure:
+    """What could not be measured: a miss, with the reason."""
+    return Measure(name=name, target="can be measured", measured=told(error), holds=False)
+
+
+def told(error: BaseException) -> str:
+    """Why something failed, with the last line of what a command said."""
+    said = str(getattr(error, "stderr", None) or "").strip().splitlines()[-1:]
+    return ": ".join([type(error).__name__, *str(error).splitlines()[:2], *said])
 
 
 def machine() -> str:

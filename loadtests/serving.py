@@ -10,7 +10,6 @@ It takes root (a memory cgroup, the cluster), two cores and the Debian package w
 """
 
 import argparse
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,20 +20,16 @@ import latency
 import memory
 import overloaded
 import retrieval
-from measures import ROOT, Measure, report
+from measures import FAILURES, ROOT, Measure, report
 from peers import ranking
 from shops import deployed, running_cluster
 from simulated import Shape
 from tonnage.cli.project import Project
 from tonnage.datasets.tables import read_report
 from tonnage.deployment.embedded.config import EmbeddedConfig
-from tonnage.errors import TonnageError
 from tonnage.telemetry import Progress, Spoken
 
 PARTS = ("ranker", "retriever", "memory", "latency", "overload")
-
-FAILURES = (TonnageError, OSError, RuntimeError, ValueError, KeyError, subprocess.SubprocessError)
-"""What can go wrong with a measurement without being a mistake of ours in every other one too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

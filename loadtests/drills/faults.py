@@ -19,8 +19,8 @@ from typing import Any
 import yaml
 
 from drills.asking import RATE, asking
-from drills.scene import FAILURES, NAME, WORK, Scene, told
-from measures import Measure
+from drills.scene import NAME, WORK, Scene
+from measures import FAILURES, Measure, told
 from spoiling import spoiling
 from tonnage.deployment.canary.tracks import CANARY
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from drills.asking import RATE, asking
-from drills.scene import FAILURES, NAME, Scene, told
-from measures import Measure
+from drills.scene import NAME, Scene
+from measures import FAILURES, Measure, told
 from shops import BENTOS
 
 STABLE = f"app.kubernetes.io/instance={NAME},tonnage.dev/track=stable"

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from drills.asking import asking
-from drills.scene import FAILURES, NAME, WORK, Scene, told
-from measures import Measure, at_most
+from drills.scene import NAME, WORK, Scene
+from measures import FAILURES, Measure, at_most, unmeasured
 
 BASE = 10
 """Requests per second before and after."""
@@ -41,7 +41,7 @@ def measure(scene: Scene) -> list[Measure]:
         with scene.progress.stage(what):
             return _measured(scene, what)
     except FAILURES as error:
-        return [Measure(name=what, target="can be measured", measured=told(error), holds=False)]
+        return [unmeasured(what, error)]
 
 
 def _measured(scene: Scene, what: str) -> list[Measure]:

@@ -23,7 +23,7 @@ from tonnage.deployment.deploying import deploy
 from tonnage.deployment.embedded import cluster
 from tonnage.deployment.embedded.config import EmbeddedConfig
 from tonnage.deployment.helm import install
-from tonnage.errors import NotFoundError, TonnageError
+from tonnage.errors import NotFoundError
 from tonnage.packaging.config import PackagingConfig
 from tonnage.packaging.pipeline import package
 from tonnage.releases.release import Release, open_release
@@ -36,9 +36,6 @@ NAME = "canary-drill"
 HOST = "canary-drill.measure.test"
 WORK = ROOT / "build" / "measure" / "canary"
 TONNAGE = str(Path(sys.executable).with_name("tonnage"))
-
-FAILURES = (TonnageError, OSError, RuntimeError, ValueError, KeyError, subprocess.SubprocessError)
-"""What can go wrong with one drill without being a mistake of ours in every other one too."""
 
 ONE_POD: Mapping[str, Any] = {
     # Requests small enough for two tracks and a roll on a small node; no autoscaler, so that pods are as many
@@ -124,12 +121,6 @@ class Scene:
     def calm(self) -> None:
         """Whatever a drill left: the first release is stable, and there is no canary."""
         self.install(self.releases.first)
-
-
-def told(error: BaseException) -> str:
-    """Why something failed, with the last line of what a command said."""
-    said = str(getattr(error, "stderr", None) or "").strip().splitlines()[-1:]
-    return ": ".join([type(error).__name__, *str(error).splitlines()[:2], *said])
 
 
 @contextmanager

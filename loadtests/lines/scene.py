@@ -15,7 +15,7 @@ import yaml
 
 from large import Large, provide
 from measures import ROOT
-from shops import merged, removed
+from shops import removed
 from simulated import Shape
 from tonnage.cli import stages
 from tonnage.cli.project import Project
@@ -24,7 +24,7 @@ from tonnage.deployment.config import own_chart
 from tonnage.deployment.embedded import cluster
 from tonnage.deployment.embedded.config import EmbeddedConfig
 from tonnage.deployment.helm import install, make_namespace
-from tonnage.errors import TonnageError
+from tonnage.deployment.revisions import merged
 from tonnage.load.crowd import Crowd, Pods, load
 from tonnage.load.runs import Run
 from tonnage.telemetry import Progress
@@ -39,9 +39,6 @@ VARIANTS = ("exact-f32", "hnsw-i8")
 
 LOOK_S = 2.0
 GONE_S = 90.0
-
-FAILURES = (TonnageError, OSError, RuntimeError, ValueError, KeyError, subprocess.SubprocessError)
-"""What can go wrong with one part without being a mistake of ours in every other one too."""
 
 RETRIEVER_ONLY: Mapping[str, Any] = {
     "tracks": {"stable": {"replicas": {"retriever": 1, "ranker": 0, "recommender": 0}}},
@@ -189,12 +186,6 @@ def made(items: int, config: EmbeddedConfig, progress: Progress) -> Made:
     release = stages.release_named(project, "latest")
     packaged = stages.package(project, release, stages.embedded_sink(config), progress)
     return Made(large=large, values=packaged.values_path)
-
-
-def told(error: BaseException) -> str:
-    """Why something failed, with the last line of what a command said."""
-    said = str(getattr(error, "stderr", None) or "").strip().splitlines()[-1:]
-    return ": ".join([type(error).__name__, *str(error).splitlines()[:2], *said])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
